@@ -1,0 +1,1 @@
+"""What editors write: content, templates, pages, display rules, publishing. Works alone."""

@@ -1,0 +1,1 @@
+"""The language of rules and placeholders. Pure: facts and texts go in, truths and problems come out."""

@@ -1,0 +1,35 @@
+"""Every route. Pages first; the storefront last, because it takes any path while the demo is loaded."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from config.views import healthz, readyz
+from consent.api.page import privacy
+from consent.api.views import ConsentHistoryView, ConsentView
+from personalization.api import catalogue, events, pages, preview
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/pages/", pages.page, name="page"),
+    path("api/v1/pages/<path:path>", pages.page, name="page-at"),
+    path("api/v1/decide/", pages.decide, name="decide"),
+    path("api/v1/decide/<path:path>", pages.decide, name="decide-at"),
+    path("api/v1/preview", preview.PreviewView.as_view(), name="preview"),
+    path("api/v1/consent", ConsentView.as_view(), name="consent"),
+    path("api/v1/consent/history", ConsentHistoryView.as_view(), name="consent-history"),
+    path("api/v1/catalogue/<slug:type_key>", catalogue.CatalogueView.as_view(), name="catalogue"),
+    re_path(r"^v1/(?P<call>track|identify|page|screen|group|alias|batch|[tipsgabm])$", events.collect, name="events"),
+    path("v1/projects/<str:write_key>/settings", events.settings_of, name="sdk-settings"),
+    path("sourceConfig/", events.settings_of, name="sdk-source-config"),
+    path("privacy/", privacy, name="privacy"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("", include("django_prometheus.urls")),
+    path("admin/", admin.site.urls),
+    path("", include("demo.urls")),
+]
+handler404 = "config.views.not_found"
+handler500 = "config.views.broken"
+handler400 = "config.views.bad_request"

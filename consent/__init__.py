@@ -1,0 +1,1 @@
+"""What a visitor allows: purposes, notices, the ledger, gates, holders, enforcement. Knows nothing of content."""

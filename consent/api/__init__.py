@@ -1,0 +1,1 @@
+"""The doors of consent: the API of visitors and the page for people."""

@@ -1,0 +1,105 @@
+"""Who is asking, read from a request: token, signals, origin, address.
+
+In: an HTTP request. Out: plain values. Header before cookie; a bad token is nobody on reads and 401 on changes.
+"""
+
+import time
+import uuid
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied, Throttled
+
+from consent.rates import wait_seconds
+from consent.tokens import make_token, read_token
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def visitor_of(request: HttpRequest) -> uuid.UUID | None:
+    """Return the visitor who reads; a bad or expired token is nobody."""
+    token = request.headers.get("X-Visitor") or request.COOKIES.get(settings.VISITOR_COOKIE)
+    return read_token(token, now=time.time()) if token else None
+
+
+def visitor_who_changes(request: HttpRequest) -> uuid.UUID | None:
+    """Return the visitor who changes something, or None for a first decision.
+
+    Raises NotAuthenticated for a bad token, PermissionDenied when a cookie or a foreign origin speaks for somebody.
+    """
+    header = request.headers.get("X-Visitor")
+    if header:
+        return _valid(header)
+    cookie = request.COOKIES.get(settings.VISITOR_COOKIE)
+    if cookie:
+        if not same_origin(request):
+            raise PermissionDenied("Send the token in X-Visitor: a cookie alone changes nothing from another origin.")
+        return _valid(cookie)
+    if "Origin" in request.headers and not same_origin(request):
+        raise PermissionDenied("This origin is not in the site's list.")
+    return None
+
+
+def _valid(token: str) -> uuid.UUID:
+    visitor = read_token(token, now=time.time())
+    if visitor is None:
+        raise NotAuthenticated("The visitor token is not valid.")
+    return visitor
+
+
+def same_origin(request: HttpRequest) -> bool:
+    """Say whether the request comes from the site itself or from an origin in its list."""
+    fetch_site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if fetch_site == "same-origin":
+        return True
+    if not origin:
+        return False
+    if origin == f"{request.scheme}://{request.get_host()}" or origin in settings.SITE_ORIGINS:
+        return True
+    # On one's own machine any port is at home, so that the example on another port works.
+    return {urlsplit(origin).hostname, request.get_host().rsplit(":", 1)[0].strip("[]")} <= _LOOPBACK
+
+
+def sends_gpc(request: HttpRequest) -> bool:
+    """Say whether Global Privacy Control is on: exactly `1`, once is enough (W3C GPC)."""
+    return any(value.strip() == "1" for value in request.headers.get("Sec-GPC", "").split(","))
+
+
+def limit(request: HttpRequest, kind: str, who: str | None = None) -> None:
+    """Raise Throttled when the address (or whoever is named) calls too often."""
+    wait = wait_seconds(kind, who or request.META.get("REMOTE_ADDR", ""))
+    if wait > 0:
+        raise Throttled(wait=wait)
+
+
+def set_visitor_cookie(response: HttpResponse, request: HttpRequest, token: str) -> None:
+    """Let the browser keep the token, and forget that it refused everything."""
+    response.set_cookie(
+        settings.VISITOR_COOKIE,
+        token,
+        max_age=settings.VISITOR_MAX_AGE_SECONDS,
+        httponly=True,
+        samesite="Lax",
+        secure=request.is_secure(),
+    )
+    response.delete_cookie(settings.CONSENT_COOKIE, samesite="Lax")
+
+
+def set_refusal_cookie(response: HttpResponse, request: HttpRequest, version: int) -> None:
+    """Let the browser remember a refusal: the same bytes for everyone."""
+    response.set_cookie(
+        settings.CONSENT_COOKIE,
+        f"refused.{version}",
+        max_age=settings.VISITOR_MAX_AGE_SECONDS,
+        samesite="Lax",
+        secure=request.is_secure(),
+    )
+
+
+def fresh_token(visitor_id: uuid.UUID) -> str:
+    """Return a token issued now."""
+    import datetime as dt
+
+    return make_token(visitor_id, now=dt.datetime.now(dt.UTC))

@@ -1,0 +1,206 @@
+"""`/api/v1/consent`: what is asked, what was answered, and the answer.
+
+Each view translates, makes one call into `consent.decisions`, and translates back.
+"""
+
+import secrets
+from typing import Any
+
+from django.core import signing
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from consent.api.asking import (
+    fresh_token,
+    limit,
+    sends_gpc,
+    set_refusal_cookie,
+    set_visitor_cookie,
+    visitor_of,
+    visitor_who_changes,
+)
+from consent.decisions import (
+    DecisionError,
+    How,
+    check_choices,
+    check_notice,
+    decide,
+    history_of,
+    record_gpc,
+    states_of,
+)
+from consent.models import ConsentState
+from consent.purposes import current_notice, spelled_notice
+from consent.receipts import receipt_of
+
+SITE_ID = 1
+_SERVED_SALT = "tessera.served"
+_ALLOWED = {"purposes", "notice", "served", "seal"}
+
+
+class PurposeText(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    title = serializers.CharField()
+    summary = serializers.CharField()
+    details = serializers.CharField()
+    legal_basis = serializers.CharField()
+    required = serializers.BooleanField()
+    sensitive = serializers.BooleanField()
+
+
+class NoticeText(serializers.Serializer[Any]):
+    version = serializers.CharField()
+    locale = serializers.CharField()
+    summary = serializers.CharField()
+    purposes = PurposeText(many=True)
+
+
+class ConsentAnswer(serializers.Serializer[Any]):
+    visitor_id = serializers.UUIDField(allow_null=True)
+    notice = NoticeText()
+    purposes = serializers.DictField(child=serializers.CharField())
+    signals = serializers.DictField(child=serializers.BooleanField())
+    served = serializers.CharField()
+
+
+class ConsentChange(serializers.Serializer[Any]):
+    purposes = serializers.DictField(child=serializers.BooleanField())
+    notice = serializers.CharField()
+    served = serializers.CharField(required=False)
+    seal = serializers.BooleanField(required=False)
+
+
+class ConsentChanged(serializers.Serializer[Any]):
+    visitor_id = serializers.UUIDField(allow_null=True)
+    token = serializers.CharField(allow_null=True)
+    purposes = serializers.DictField(child=serializers.CharField())
+    receipt = serializers.DictField(allow_null=True)
+
+
+def locale_of(request: Request) -> str:
+    """Return the language of the notice: `?locale=`, else the browser's first choice."""
+    asked = request.query_params.get("locale") or request.headers.get("Accept-Language", "en").split(",")[0]
+    return asked.split(";")[0].strip()[:20] or "en"
+
+
+class ConsentView(APIView):
+    @extend_schema(
+        responses=ConsentAnswer,
+        parameters=[OpenApiParameter("locale", str), OpenApiParameter("X-Visitor", str, OpenApiParameter.HEADER)],
+        summary="What is asked, and what this visitor answered",
+    )
+    def get(self, request: Request) -> Response:
+        now = timezone.now()
+        visitor = visitor_of(request)
+        row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
+        notice = current_notice(SITE_ID, now=now)
+        spelled = spelled_notice(notice, locale_of(request))
+        served = {"v": notice.n, "l": spelled["locale"], "s": "api", "t": int(now.timestamp()), "n": secrets.token_hex(8)}
+        return _private(
+            {
+                "visitor_id": visitor if row else None,
+                "notice": spelled,
+                "purposes": states_of(row, now=now),
+                "signals": {"gpc": sends_gpc(request) or bool(row and row.gpc)},
+                "served": signing.dumps(served, salt=_SERVED_SALT),
+            }
+        )
+
+    @extend_schema(
+        request=ConsentChange,
+        responses=ConsentChanged,
+        parameters=[OpenApiParameter("X-Visitor", str, OpenApiParameter.HEADER)],
+        summary="Allow or refuse purposes",
+        examples=[OpenApiExample("Allow personalisation", {"purposes": {"personalization": True}, "notice": "1"})],
+    )
+    def put(self, request: Request) -> Response:
+        limit(request, "consent")
+        visitor = visitor_who_changes(request)
+        now = timezone.now()
+        body = _body(request)
+        try:
+            choices = check_choices(body.get("purposes"), site_id=SITE_ID)
+            notice = check_notice(body.get("notice"), site_id=SITE_ID, now=now)
+        except DecisionError as error:
+            return _refused(error, request)
+        how = How(
+            method="api",
+            gpc=sends_gpc(request),
+            notice=str(notice.n),
+            served_id=_served_id(body.get("served"), notice.n),
+            site_id=SITE_ID,
+        )
+        decision = decide(visitor, choices, how=how, now=now)
+        token = fresh_token(decision.subject_id) if decision.subject_id else None
+        response = _private(
+            {
+                "visitor_id": decision.subject_id,
+                "token": token,
+                "purposes": decision.states,
+                "receipt": decision.receipt,
+            }
+        )
+        if token:
+            set_visitor_cookie(response, request, token)
+        else:
+            set_refusal_cookie(response, request, notice.n)
+        return response
+
+
+def _body(request: Request) -> dict[str, Any]:
+    body = request.data
+    if not isinstance(body, dict):
+        raise ValidationError("Send a JSON object.", "invalid")
+    unknown = body.keys() - _ALLOWED
+    if unknown:
+        raise ValidationError({name: "There is no such field." for name in sorted(unknown)}, "unknown_field")
+    return body
+
+
+def _served_id(served: object, version: int) -> str:
+    """Return the nonce of a statement that this notice was shown, or nothing."""
+    if not isinstance(served, str):
+        return ""
+    try:
+        statement = signing.loads(served, salt=_SERVED_SALT, max_age=86_400)
+    except signing.BadSignature:
+        return ""
+    return str(statement["n"]) if statement.get("v") == version else ""
+
+
+def _refused(error: DecisionError, request: Request) -> Response:
+    superseded = error.code == "notice_superseded"
+    problem = {"code": error.code, "detail": error.sentence, "attr": error.attr}
+    body: dict[str, Any] = {"type": "client_error" if superseded else "validation_error", "errors": [problem]}
+    if superseded:
+        body["notice"] = spelled_notice(current_notice(SITE_ID, now=timezone.now()), locale_of(request))
+    return _private(body, status=409 if superseded else 400)
+
+
+def _private(body: Any, *, status: int = 200) -> Response:
+    return Response(body, status=status, headers={"Cache-Control": "private, no-store"})
+
+
+class ConsentHistoryView(APIView):
+    @extend_schema(
+        responses={200: serializers.ListSerializer(child=serializers.DictField())},
+        parameters=[OpenApiParameter("X-Visitor", str, OpenApiParameter.HEADER)],
+        summary="This visitor's decisions, the newest first",
+    )
+    def get(self, request: Request) -> Response:
+        visitor = visitor_of(request)
+        row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
+        if row is None:
+            return _private([])
+        return _private([receipt_of([event], row) for event in history_of(row.subject_id)])
+
+
+def note_signal(request: Any, visitor: Any) -> None:
+    """Keep Global Privacy Control with a known visitor whose browser sends it."""
+    if visitor is not None and sends_gpc(request):
+        record_gpc(visitor, site_id=SITE_ID, now=timezone.now())

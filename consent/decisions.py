@@ -1,0 +1,182 @@
+"""Record what a person decided: state, ledger and the holders' duties in one transaction, then the gates.
+
+In: whose decision (or nobody's), purposes with yes or no, the notice they saw. Out: the states that hold now and a
+receipt. Somebody who is nobody and allows nothing stays nobody: nothing is stored.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from consent.enforcement import owe, remind_worker
+from consent.gates import NECESSARY
+from consent.ledger import Entry, append
+from consent.models import ConsentEvent, ConsentState, NoticeVersion, Purpose, Subject
+from consent.purposes import active_purposes, current_notice
+from consent.receipts import receipt_of
+from consent.seal import new_key
+from consent.state import announce_after_commit, gates_of
+
+
+class DecisionError(Exception):
+    """A decision that cannot be recorded: `code`, the attribute it concerns, and a sentence."""
+
+    def __init__(self, code: str, attr: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code, self.attr, self.sentence = code, attr, sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was recorded; `subject_id` is None for somebody who refused everything and is nobody."""
+
+    subject_id: uuid.UUID | None
+    states: dict[str, str]
+    receipt: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """The circumstances of a decision, as the ledger keeps them."""
+
+    method: str
+    actor: str = "visitor"
+    gpc: bool = False
+    served_id: str = ""
+    site_id: int = 1
+    notice: str | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+def states_of(row: ConsentState | None, *, now: dt.datetime) -> dict[str, str]:
+    """Return the state of every active purpose: unset, granted, refused, withdrawn or expired."""
+    site_id = row.site_id if row else 1
+    stored = row.state if row else {}
+    expires = row.expires if row else {}
+    states = {}
+    for purpose in active_purposes(site_id):
+        state = "granted" if purpose.required else stored.get(purpose.key, "unset")
+        if state == "granted" and expires.get(purpose.key, now.timestamp() + 1) <= now.timestamp():
+            state = "expired"
+        states[purpose.key] = state
+    return states
+
+
+def check_choices(choices: object, *, site_id: int) -> dict[str, bool]:
+    """Return the choices of a request; raise DecisionError for anything that cannot be chosen."""
+    if not isinstance(choices, Mapping):
+        raise DecisionError("invalid", "purposes", "Send purposes as an object of true and false.")
+    known = {purpose.key: purpose for purpose in active_purposes(site_id)}
+    for key, wanted in choices.items():
+        if key not in known:
+            raise DecisionError("unknown_purpose", f"purposes.{key}", f"There is no purpose '{key}'.")
+        if not isinstance(wanted, bool):
+            raise DecisionError("invalid", f"purposes.{key}", "Answer each purpose with true or false.")
+        if known[key].required and not wanted:
+            raise DecisionError("required_purpose", f"purposes.{key}", f"'{key}' is necessary and cannot be refused.")
+    return dict(choices)
+
+
+def check_notice(version: object, *, site_id: int, now: dt.datetime) -> NoticeVersion:
+    """Return the notice that was answered; raise DecisionError when it is not the current one."""
+    current = current_notice(site_id, now=now)
+    if version == str(current.n):
+        return current
+    known = isinstance(version, str) and version.isdecimal() and len(version) < 9
+    if known and NoticeVersion.objects.filter(site_id=site_id, n=int(str(version))).exists():
+        raise DecisionError("notice_superseded", "notice", f"The notice has changed: the current one is {current.n}.")
+    raise DecisionError("notice_unknown", "notice", "Name the version of the notice that was shown.")
+
+
+def decide(subject_id: uuid.UUID | None, choices: Mapping[str, bool], *, how: How, now: dt.datetime) -> Decision:
+    """Record a decision; purposes that are not named stay as they are."""
+    if subject_id is None and not any(wanted for key, wanted in choices.items() if key != NECESSARY):
+        states = states_of(None, now=now)
+        return Decision(None, states | {k: "refused" for k, wanted in choices.items() if not wanted}, None)
+    with transaction.atomic():
+        row = _locked_state(subject_id, how.site_id, now)
+        entries = _change(row, choices, how, now)
+        events = append(row.subject_id, entries, site_id=row.site_id, payload=_payload(how, choices), now=now)
+        withdrawn = [event for event in events if event.action in ("withdrawn", "refused")]
+        owe(row.subject_id, withdrawn, now=now)
+        announce_after_commit(row.subject_id, gates_of(row, now=now.timestamp()))
+    if withdrawn:
+        remind_worker()
+    return Decision(row.subject_id, states_of(row, now=now), receipt_of(events, row))
+
+
+def _payload(how: How, choices: Mapping[str, bool]) -> dict[str, Any]:
+    return {"choices": dict(choices), "notice": how.notice, "served": bool(how.served_id), **how.payload}
+
+
+def _locked_state(subject_id: uuid.UUID | None, site_id: int, now: dt.datetime) -> ConsentState:
+    """Return the subject's state under a lock, making subject, key and state for somebody new."""
+    if subject_id is not None:
+        existing = ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
+        if existing is not None:
+            return existing
+    subject, made = Subject.objects.get_or_create(
+        id=subject_id or uuid.uuid4(), defaults={"site_id": site_id, "created_at": now}
+    )
+    if made:
+        new_key(subject.id).save(force_insert=True)
+    return ConsentState.objects.create(subject=subject, site_id=site_id, updated_at=now)
+
+
+def _change(row: ConsentState, choices: Mapping[str, bool], how: How, now: dt.datetime) -> list[Entry]:
+    """Apply the choices to the state and return the ledger's entries, one per purpose that was answered."""
+    lifetimes = dict(Purpose.objects.filter(site_id=row.site_id).values_list("key", "retention_days"))
+    entries = []
+    for key, wanted in choices.items():
+        if key == NECESSARY:
+            continue
+        before = row.state.get(key, "unset")
+        after = "granted" if wanted else ("withdrawn" if before in ("granted", "withdrawn") else "refused")
+        row.state[key] = after
+        row.expires.pop(key, None)
+        if wanted:
+            row.expires[key] = now.timestamp() + lifetimes.get(key, 400) * 86_400
+        entries.append(
+            Entry(
+                purpose=key,
+                action=after,
+                method=how.method,
+                actor=how.actor,
+                notice_version=how.notice or "",
+                served_id=how.served_id,
+                gpc=how.gpc,
+            )
+        )
+    row.version += 1
+    if how.gpc and not row.gpc:
+        row.gpc, row.gpc_seen_at = True, now
+    row.updated_at = now
+    row.save()
+    return entries
+
+
+def record_gpc(subject_id: uuid.UUID, *, site_id: int, now: dt.datetime) -> bool:
+    """Keep that a known visitor's browser sends Global Privacy Control; return whether that is news."""
+    with transaction.atomic():
+        row = ConsentState.objects.select_for_update().filter(subject_id=subject_id, gpc=False).first()
+        if row is None:
+            return False
+        row.gpc, row.gpc_seen_at, row.updated_at = True, now, now
+        row.version += 1
+        row.save()
+        entry = Entry(purpose="*", action="opt_out_signal", method="gpc", actor="browser", gpc=True)
+        events = append(subject_id, [entry], site_id=site_id, payload={"signal": "gpc"}, now=now)
+        owe(subject_id, events, now=now)
+        announce_after_commit(subject_id, gates_of(row, now=now.timestamp()))
+    remind_worker()
+    return True
+
+
+def history_of(subject_id: uuid.UUID) -> list[ConsentEvent]:
+    """Return a subject's entries of the ledger, the newest first."""
+    return list(ConsentEvent.objects.filter(subject_key=subject_id).order_by("-seq")[: settings.HISTORY_LIMIT])

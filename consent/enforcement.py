@@ -1,0 +1,126 @@
+"""Carry out what consent demands: after a withdrawal every holder owes an erasure, done by the worker.
+
+The duties are rows, written in the transaction of the decision and claimed with SKIP LOCKED; the task is a hint.
+`reconcile` finds what anybody changed in any other way, by comparing what holders keep with what is granted.
+"""
+
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import F
+
+from consent.hints import hint
+from consent.holders import holder, holders
+from consent.ledger import Entry, append
+from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
+from consent.purposes import covered_by_gpc
+from consent.state import announce_after_commit, gates_of
+
+log = logging.getLogger(__name__)
+MAX_ATTEMPTS = 8
+BATCH = 200
+
+
+def owe(subject_id: uuid.UUID, events: Sequence[ConsentEvent], *, now: dt.datetime) -> None:
+    """Write one duty per holder for the purposes that were just closed."""
+    if not events:
+        return
+    purposes = sorted({event.purpose for event in events if event.purpose != "*"})
+    if any(event.purpose == "*" for event in events):
+        purposes = sorted({*purposes, *covered_by_gpc(events[0].site_id)})
+    PropagationJob.objects.bulk_create(
+        PropagationJob(
+            consent_event=events[-1],
+            subject_key=subject_id,
+            holder=one.name,
+            purposes=purposes,
+            created_at=now,
+            not_before=now,
+        )
+        for one in holders()
+    )
+
+
+def remind_worker() -> None:
+    """Hint that there are duties; without a worker the sweep finds them."""
+    hint("consent.tasks.enforce")
+
+
+def enforce(*, now: dt.datetime) -> int:
+    """Do the duties that are due; return how many were done."""
+    done = 0
+    while claimed := _one_batch(now):
+        done += claimed
+    return done
+
+
+@transaction.atomic
+def _one_batch(now: dt.datetime) -> int:
+    waiting = PropagationJob.objects.filter(state=PropagationJob.State.PENDING, not_before__lte=now)
+    jobs = list(waiting.select_for_update(skip_locked=True).order_by("id")[:BATCH])
+    for job in jobs:
+        _do(job, now)
+    return len(jobs)
+
+
+def _do(job: PropagationJob, now: dt.datetime) -> None:
+    """Let one holder erase; a failure is kept with its cause and tried again, at most eight times."""
+    job.attempts += 1
+    try:
+        with transaction.atomic():
+            job.rows_affected += holder(job.holder).erase(job.subject_key, _still_closed(job))
+    except Exception as error:  # one holder's failure must not stop the others' duties
+        log.exception("a holder failed to erase", extra={"holder": job.holder})
+        job.error = f"{type(error).__name__}: {error}"[:1000]
+        job.state = job.State.FAILED if job.attempts >= MAX_ATTEMPTS else job.State.PENDING
+        job.not_before = now + dt.timedelta(seconds=min(60, 2**job.attempts))
+    else:
+        job.state, job.done_at, job.error = job.State.DONE, now, ""
+    job.save()
+
+
+def _still_closed(job: PropagationJob) -> list[str]:
+    """Return the purposes of a duty that were not granted again in the meantime."""
+    row = ConsentState.objects.select_for_update().filter(subject_id=job.subject_key).first()
+    granted = gates_of(row, now=dt.datetime.now(dt.UTC).timestamp()).granted if row else frozenset()
+    return [purpose for purpose in job.purposes if purpose not in granted]
+
+
+def reconcile(*, now: dt.datetime) -> int:
+    """Find subjects of whom something is kept without a granted purpose; return for how many a duty was written."""
+    found: dict[uuid.UUID, set[str]] = {}
+    for purpose in Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON).values_list("key", flat=True).distinct():
+        for one in holders():
+            if one.held is None:
+                continue
+            granted = ConsentState.objects.filter(**{f"state__{purpose}": "granted"}).values("subject_id")
+            for subject in one.held(purpose).exclude(subject_key__in=granted).values_list("subject_key", flat=True):
+                found.setdefault(subject, set()).add(purpose)
+    owed = sum(_record_silent_change(subject, purposes, now) for subject, purposes in found.items())
+    if owed:
+        remind_worker()
+    return owed
+
+
+@transaction.atomic
+def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.datetime) -> bool:
+    """Write the ledger's entry and the duties for flags that changed without a decision."""
+    if PropagationJob.objects.filter(
+        subject_key=subject_id, state=PropagationJob.State.PENDING, purposes__contains=sorted(purposes)
+    ).exists():
+        return False
+    row = ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
+    if row is None:
+        return False
+    closed = sorted(p for p in purposes if row.state.get(p) != "granted")
+    if not closed:
+        return False
+    ConsentState.objects.filter(pk=row.pk).update(version=F("version") + 1)
+    row.refresh_from_db()
+    entries = [Entry(purpose=p, action="withdrawn", method="reconciled", actor="system") for p in closed]
+    owe(subject_id, append(subject_id, entries, site_id=row.site_id, payload={"cause": "reconciled"}, now=now), now=now)
+    announce_after_commit(subject_id, gates_of(row, now=now.timestamp()))
+    return True

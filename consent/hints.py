@@ -1,0 +1,44 @@
+"""Hints to the worker: "look at the table". Sent by a background thread, so that no answer waits for the broker.
+
+A hint that is lost costs at most the five seconds until the sweep; work itself is state in PostgreSQL.
+"""
+
+import logging
+import queue
+import threading
+
+from celery import current_app
+
+log = logging.getLogger(__name__)
+_waiting: queue.Queue[str] = queue.Queue(maxsize=1000)
+_sender: threading.Thread | None = None
+_starting = threading.Lock()
+
+
+def hint(task: str) -> None:
+    """Ask the worker to run a task soon; never waits, never raises. Equal hints in the queue are one."""
+    _start()
+    try:
+        _waiting.put_nowait(task)
+    except queue.Full:
+        log.warning("hint dropped", extra={"task": task})
+
+
+def _start() -> None:
+    global _sender
+    with _starting:
+        if _sender is None or not _sender.is_alive():
+            _sender = threading.Thread(target=_send, name="hints", daemon=True)
+            _sender.start()
+
+
+def _send() -> None:
+    while True:
+        wanted = {_waiting.get()}
+        while not _waiting.empty():
+            wanted.add(_waiting.get_nowait())
+        for task in wanted:
+            try:
+                current_app.send_task(task, retry=False, expires=60)
+            except Exception as error:  # noqa: BLE001  # whatever the broker's client raises: the sweep covers it
+                log.warning("hint not sent: %s", type(error).__name__)

@@ -1,0 +1,104 @@
+"""Redis for the hot path: short timeouts, a breaker, and entries that only a newer version replaces.
+
+An entry is `VERSION:payload`. `put` keeps what is there when that has a higher version (one Lua script), so that a
+slow reader of an old state never overwrites a change. When Redis fails three times in a row it is left alone for
+five seconds, and every call raises `Unavailable` at once.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+_PUT = """
+local old = redis.call('GET', KEYS[1])
+if old and tonumber(string.match(old, '^%d+')) > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+_TAKE = """
+local rate, burst, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = math.min(burst, (tonumber(held[1]) or burst) + math.max(0, now - (tonumber(held[2]) or now)) * rate)
+local allowed = tokens >= 1
+if allowed then tokens = tokens - 1 end
+redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(now))
+redis.call('PEXPIRE', KEYS[1], math.ceil(burst / rate * 1000) + 1000)
+if allowed then return '0' end
+return tostring((1 - tokens) / rate)
+"""
+
+
+class Unavailable(Exception):
+    """Redis cannot be asked now."""
+
+
+class HotStore:
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+        self._put = client.register_script(_PUT)
+        self._take = client.register_script(_TAKE)
+        self._errors = 0
+        self._open_until = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def available(self) -> bool:
+        return time.monotonic() >= self._open_until
+
+    def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Read the payloads of several entries in one round trip."""
+        entries = self._guarded(lambda: self._client.mget(keys))
+        return [entry.partition(b":")[2] if entry is not None else None for entry in entries]
+
+    def put(self, key: str, payload: bytes, *, version: int, ttl_seconds: float) -> bool:
+        """Write an entry unless a newer one is there; return whether it was written."""
+        arguments = [version, payload, int(ttl_seconds * 1000)]
+        return bool(self._guarded(lambda: self._put(keys=[key], args=arguments)))
+
+    def delete(self, *keys: str) -> int:
+        return int(self._guarded(lambda: self._client.delete(*keys)))
+
+    def take(self, key: str, *, rate: float, burst: int, now: float) -> float:
+        """Take one token of a bucket; return 0, or the seconds until there is one."""
+        return float(self._guarded(lambda: self._take(keys=[key], args=[rate, burst, now])))
+
+    def ping(self) -> bool:
+        return bool(self._guarded(self._client.ping))
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        if not self.available:
+            raise Unavailable
+        try:
+            result = call()
+        except redis.RedisError as error:
+            self._failed()
+            raise Unavailable from error
+        self._errors = 0
+        return result
+
+    def _failed(self) -> None:
+        with self._lock:
+            self._errors += 1
+            if self._errors >= settings.REDIS_BREAKER_ERRORS:
+                self._open_until = time.monotonic() + settings.REDIS_BREAKER_SECONDS
+
+
+@cache
+def hot_store() -> HotStore:
+    """Return the process's hot store."""
+    timeout = settings.REDIS_SOCKET_TIMEOUT_SECONDS
+    client = redis.Redis.from_url(
+        settings.REDIS_HOT_URL,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 1),  # a connection that a restarted Redis closed is tried once more
+        health_check_interval=0,
+    )
+    return HotStore(client)

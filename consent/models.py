@@ -1,0 +1,205 @@
+"""Purposes, notices, subjects, and the ledger of what each subject decided.
+
+`Subject` is the only table that joins identifiers; everything else knows the opaque subject key.
+The ledger is append-only: the database refuses UPDATE, DELETE and TRUNCATE, but for the two columns whose
+erasure shreds a payload (`salt`, `payload_enc`).
+"""
+
+import uuid
+
+import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from simple_history.models import HistoricalRecords
+
+CLEAR_COLUMNS = (
+    "site_id", "seq", "purpose", "action", "notice_version", "served_id", "method", "actor", "regime", "gpc",
+    "tc_string", "gpp_string",
+)  # fmt: skip
+
+
+class Purpose(models.Model):
+    class Basis(models.TextChoices):
+        CONSENT = "consent", "Consent"
+        CONTRACT = "contract", "Contract"
+        LEGITIMATE_INTEREST = "legit_interest", "Legitimate interest"
+        LEGAL_OBLIGATION = "legal_obligation", "Legal obligation"
+
+    class Mechanism(models.TextChoices):
+        OPT_IN = "opt_in", "Off until allowed"
+        OPT_OUT = "opt_out", "On until refused"
+        NOTICE_ONLY = "notice_only", "Notice only"
+        ALWAYS_ON = "always_on", "Always on"
+
+    site_id = models.PositiveBigIntegerField(default=1, editable=False)
+    key = models.SlugField(max_length=50)
+    title = models.JSONField(default=dict, help_text="Per locale.")
+    summary = models.JSONField(default=dict, help_text="One plain sentence, per locale.")
+    details = models.JSONField(default=dict, blank=True, help_text="What exactly happens, per locale.")
+    legal_basis = models.CharField(max_length=20, choices=Basis.choices, default=Basis.CONSENT)
+    mechanism = models.CharField(max_length=20, choices=Mechanism.choices, default=Mechanism.OPT_IN)
+    sensitive = models.BooleanField(default=False)
+    sale_or_share = models.BooleanField(default=False)
+    gpc_applies = models.BooleanField(default=False, help_text="Global Privacy Control refuses it.")
+    retention_days = models.PositiveIntegerField(default=400)
+    min_age = models.PositiveSmallIntegerField(null=True, blank=True)
+    active = models.BooleanField(default=True)
+    position = models.PositiveIntegerField(default=0)
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["position", "key"]
+        constraints = [models.UniqueConstraint(fields=["site_id", "key"], name="purpose_key_once")]
+
+    def __str__(self) -> str:
+        return str(self.title.get("en") or self.key)
+
+    @property
+    def required(self) -> bool:
+        return self.mechanism == self.Mechanism.ALWAYS_ON
+
+
+class NoticeVersion(models.Model):
+    """What visitors were asked, word for word; immutable once it exists."""
+
+    site_id = models.PositiveBigIntegerField(default=1)
+    n = models.PositiveIntegerField()
+    texts = models.JSONField(help_text="Per locale: summary, and each purpose's title, summary and details.")
+    sha256 = models.CharField(max_length=64)
+    published_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-n"]
+        constraints = [models.UniqueConstraint(fields=["site_id", "n"], name="notice_version_once")]
+        triggers = [pgtrigger.Protect(name="notice_is_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"Notice {self.n}"
+
+
+class Subject(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site_id = models.PositiveBigIntegerField(default=1)
+    age_band = models.CharField(max_length=20, blank=True)
+    jurisdiction = models.CharField(max_length=10, blank=True)
+    merged_into = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class SubjectIdentifier(models.Model):
+    subject = models.ForeignKey(Subject, on_delete=models.CASCADE, related_name="identifiers")
+    kind = models.CharField(max_length=30)
+    value_enc = models.BinaryField()
+    blind_index = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "blind_index"], name="identifier_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.subject_id}"
+
+
+class SubjectKey(models.Model):
+    """The key that encrypts what identifies one subject; destroying it shreds all of that."""
+
+    subject = models.OneToOneField(Subject, on_delete=models.CASCADE, primary_key=True, related_name="key")
+    wrapped_dek = models.BinaryField()
+    destroyed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Key of {self.subject_id}"
+
+
+class ConsentState(models.Model):
+    """What holds for one subject now: one row, the single source at decision time."""
+
+    subject = models.OneToOneField(Subject, on_delete=models.CASCADE, primary_key=True, related_name="consent")
+    site_id = models.PositiveBigIntegerField(default=1)
+    version = models.PositiveBigIntegerField(default=0)
+    state = models.JSONField(default=dict, help_text="Purpose → granted, refused, withdrawn or expired.")
+    expires = models.JSONField(default=dict, blank=True)
+    gpc = models.BooleanField(default=False)
+    gpc_seen_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [GinIndex(fields=["state"], name="consent_state_by_purpose")]
+
+    def __str__(self) -> str:
+        return f"Consent of {self.subject_id}"
+
+
+class ConsentEvent(models.Model):
+    """One entry of the ledger; a chain per subject (`consent/ledger.py` says what the hash covers)."""
+
+    subject_key = models.UUIDField(db_index=True)
+    site_id = models.PositiveBigIntegerField(default=1)
+    seq = models.PositiveBigIntegerField()
+    purpose = models.CharField(max_length=50)
+    action = models.CharField(max_length=20)
+    notice_version = models.CharField(max_length=20, blank=True)
+    served_id = models.CharField(max_length=64, blank=True)
+    method = models.CharField(max_length=30)
+    actor = models.CharField(max_length=30)
+    regime = models.CharField(max_length=30, blank=True)
+    gpc = models.BooleanField(default=False)
+    tc_string = models.TextField(blank=True)
+    gpp_string = models.TextField(blank=True)
+    at = models.DateTimeField()
+    salt = models.BinaryField(null=True)
+    payload_enc = models.BinaryField(null=True)
+    commitment = models.CharField(max_length=64)
+    prev_hash = models.CharField(max_length=64, blank=True)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["subject_key", "seq"], name="ledger_entry_once")]
+        triggers = [
+            pgtrigger.Protect(name="ledger_keeps_entries", operation=pgtrigger.Delete),
+            pgtrigger.ReadOnly(name="ledger_keeps_columns", exclude=["salt", "payload_enc"]),
+            pgtrigger.Trigger(
+                name="ledger_keeps_all",
+                level=pgtrigger.Statement,
+                when=pgtrigger.Before,
+                operation=pgtrigger.Truncate,
+                func="RAISE EXCEPTION 'the consent ledger is append-only';",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.purpose}"
+
+
+class PropagationJob(models.Model):
+    """What one holder owes after a change of consent; done once, whoever runs it how often."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Waiting"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    consent_event = models.ForeignKey(ConsentEvent, on_delete=models.PROTECT, null=True, related_name="jobs")
+    subject_key = models.UUIDField(db_index=True)
+    holder = models.CharField(max_length=50)
+    purposes = ArrayField(models.CharField(max_length=50))
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    rows_affected = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    not_before = models.DateTimeField()
+    done_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["not_before"], condition=models.Q(state="pending"), name="propagation_waiting")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holder}: {', '.join(self.purposes)}"

@@ -1,0 +1,91 @@
+"""The purposes of a site and the notice that asks for them.
+
+The built-in purposes come with the first migration. A notice version is made when what would be asked has changed:
+its text is what visitors saw, word for word.
+"""
+
+import datetime as dt
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+from django.db import transaction
+
+from consent.models import NoticeVersion, Purpose
+
+SUMMARY = {
+    "en": "You decide what this site may know about you. You can change your mind at any time.",
+    "de": "Sie entscheiden, was diese Website über Sie wissen darf. Sie können es jederzeit ändern.",
+}
+_GPC_CACHE_SECONDS = 60.0
+_gpc_covered: dict[int, tuple[float, frozenset[str]]] = {}
+
+
+def active_purposes(site_id: int) -> list[Purpose]:
+    """Return what is asked for, in order."""
+    return list(Purpose.objects.filter(site_id=site_id, active=True))
+
+
+def covered_by_gpc(site_id: int) -> frozenset[str]:
+    """Return the purposes that Global Privacy Control refuses; read again every minute and process."""
+    read_at, covered = _gpc_covered.get(site_id, (-_GPC_CACHE_SECONDS, frozenset()))
+    if time.monotonic() - read_at >= _GPC_CACHE_SECONDS:
+        rows = Purpose.objects.filter(site_id=site_id, gpc_applies=True)
+        covered = frozenset(rows.values_list("key", flat=True))
+        _gpc_covered[site_id] = (time.monotonic(), covered)
+    return covered
+
+
+def _texts(purposes: list[Purpose]) -> dict[str, Any]:
+    locales = sorted({locale for purpose in purposes for locale in purpose.title} | {"en"})
+    return {
+        locale: {
+            "summary": SUMMARY.get(locale, SUMMARY["en"]),
+            "purposes": [_text(purpose, locale) for purpose in purposes],
+        }
+        for locale in locales
+    }
+
+
+def _text(purpose: Purpose, locale: str) -> dict[str, Any]:
+    def said(words: Mapping[str, str]) -> str:
+        return words.get(locale) or words.get("en") or ""
+
+    return {
+        "key": purpose.key,
+        "title": said(purpose.title),
+        "summary": said(purpose.summary),
+        "details": said(purpose.details),
+        "legal_basis": purpose.legal_basis,
+        "required": purpose.required,
+        "sensitive": purpose.sensitive,
+    }
+
+
+def current_notice(site_id: int, *, now: dt.datetime) -> NoticeVersion:
+    """Return the notice that is asked today; a changed purpose makes a new version."""
+    purposes = active_purposes(site_id)
+    texts = _texts(purposes)
+    digest = hashlib.sha256(rfc8785.dumps(texts)).hexdigest()
+    latest = NoticeVersion.objects.filter(site_id=site_id).first()
+    if latest is not None and latest.sha256 == digest:
+        return latest
+    return _new_version(site_id, texts, digest, now)
+
+
+@transaction.atomic
+def _new_version(site_id: int, texts: dict[str, Any], digest: str, now: dt.datetime) -> NoticeVersion:
+    Purpose.objects.select_for_update().filter(site_id=site_id).first()  # one writer at a time
+    latest = NoticeVersion.objects.filter(site_id=site_id).first()
+    if latest is not None and latest.sha256 == digest:
+        return latest
+    n = latest.n + 1 if latest else 1
+    return NoticeVersion.objects.create(site_id=site_id, n=n, texts=texts, sha256=digest, published_at=now)
+
+
+def spelled_notice(notice: NoticeVersion, locale: str) -> dict[str, Any]:
+    """Return the notice as an answer shows it, in the locale or its fallback."""
+    found = next((one for one in (locale, locale.split("-")[0], "en") if one in notice.texts), next(iter(notice.texts)))
+    return {"version": str(notice.n), "locale": found, **notice.texts[found]}

@@ -1,0 +1,64 @@
+"""Read and announce the gates of one visitor: PostgreSQL is the truth, Redis a copy that lives ten seconds.
+
+`read_gates` costs one indexed SELECT; `announce_gates` is called before a change is answered and waits, when Redis
+cannot be written, until any older copy has expired.
+"""
+
+import time
+import uuid
+
+from django.conf import settings
+from django.db import transaction
+
+from consent.gates import CLOSED, Gates, encode, open_gates
+from consent.hot_store import Unavailable, hot_store
+from consent.models import ConsentState
+from consent.purposes import covered_by_gpc
+
+_RETRY_SECONDS = 0.25
+
+
+def gates_key(subject_id: uuid.UUID) -> str:
+    return f"gates:{subject_id.hex}"
+
+
+def gates_of(row: ConsentState, *, now: float) -> Gates:
+    """Return the gates of a stored state; a kept signal closes what it covers."""
+    closed = covered_by_gpc(row.site_id) if row.gpc else frozenset[str]()
+    return open_gates(row.state, expires=row.expires, version=row.version, closed=closed, now=now)
+
+
+def read_gates(subject_id: uuid.UUID) -> Gates:
+    """Read the truth and leave a copy for the next ten seconds; an unknown subject has no open gate."""
+    read_at = time.time()
+    row = ConsentState.objects.filter(subject_id=subject_id).first()
+    gates = gates_of(row, now=read_at) if row else CLOSED
+    try:
+        _copy(subject_id, gates, read_at)
+    except Unavailable:
+        return gates  # the copy is a convenience here: what was read is the truth
+    return gates
+
+
+def _copy(subject_id: uuid.UUID, gates: Gates, read_at: float) -> None:
+    until = read_at + settings.GATES_MAX_AGE_SECONDS
+    left = until - time.time()
+    if left > 0:
+        hot_store().put(
+            gates_key(subject_id), encode(gates, until=until), version=gates.version, ttl_seconds=max(left, 0.001)
+        )
+
+
+def announce_gates(subject_id: uuid.UUID, gates: Gates) -> None:
+    """Put changed gates where every process sees them at its next request, or wait until no older copy is valid."""
+    deadline = time.time() + settings.GATES_MAX_AGE_SECONDS
+    while time.time() < deadline:
+        try:
+            return _copy(subject_id, gates, time.time())
+        except Unavailable:
+            time.sleep(_RETRY_SECONDS)
+
+
+def announce_after_commit(subject_id: uuid.UUID, gates: Gates) -> None:
+    """Announce the gates when the running transaction commits."""
+    transaction.on_commit(lambda: announce_gates(subject_id, gates))

@@ -1,0 +1,441 @@
+/**
+ * What the demo shop adds to its finished pages: asking for consent, sending events, saying why, changing persona.
+ *
+ * In: the page as the server rendered it (`data-path`, `data-locale`, `data-buy`, `data-slot`). Out: requests to the
+ * public API of the same origin. The script stores nothing: no cookie, no localStorage. The visitor's token lives in a
+ * cookie that scripts cannot read. No event leaves before a purpose is granted. Without this script the shop still reads.
+ */
+
+const body = document.body;
+const locale = body.dataset.locale === "de" ? "de" : "en";
+const OPTIONAL = ["analytics", "personalization", "profiling"];
+
+const WORDS = {
+  en: {
+    consentTitle: "May this shop remember you?",
+    consentFallback: "Only if you agree do we keep what you look at and buy, to show you what fits. A no changes nothing about the shop.",
+    accept: "Accept all",
+    refuse: "Refuse all",
+    choose: "Choose",
+    save: "Save my choice",
+    purposes: "What you allow",
+    gpc: "Your browser sends Global Privacy Control. We honour it.",
+    superseded: "The wording has changed in the meantime. Please read it again.",
+    failed: "That did not work. Nothing has changed; please try again.",
+    privacy: "Privacy",
+    why: "Why this?",
+    whyTitle: "Why this page?",
+    dock: "About this page",
+    close: "Close",
+    loading: "Looking …",
+    whyFailed: "The reasons cannot be read right now.",
+    whyNothing: "Nothing about you was used for this page.",
+    whyUsed: "Used, because you allowed it: ",
+    persona: "Read as",
+    nobody: "Nobody in particular",
+    go: "Go",
+    buy: "Buy now",
+    add: "Add to basket",
+    bought: (name) => `${name}: ordered. The next page already knows.`,
+    added: (name) => `${name} is in your basket.`,
+    boughtUnseen: (name) => `${name}: ordered. You have not allowed us to remember it, so we do not.`,
+    notSent: "The shop could not be reached. Nothing was noted.",
+    reload: "Show me",
+    theDefault: "the default",
+  },
+  de: {
+    consentTitle: "Darf sich dieser Laden an dich erinnern?",
+    consentFallback: "Nur wenn du zustimmst, behalten wir, was du ansiehst und kaufst, um dir Passendes zu zeigen. Ein Nein ändert am Laden nichts.",
+    accept: "Alles erlauben",
+    refuse: "Alles ablehnen",
+    choose: "Auswählen",
+    save: "Auswahl speichern",
+    purposes: "Was du erlaubst",
+    gpc: "Dein Browser sendet Global Privacy Control. Wir halten uns daran.",
+    superseded: "Der Text hat sich inzwischen geändert. Bitte lies ihn noch einmal.",
+    failed: "Das hat nicht geklappt. Es hat sich nichts geändert; bitte versuche es noch einmal.",
+    privacy: "Datenschutz",
+    why: "Warum das?",
+    whyTitle: "Warum diese Seite?",
+    dock: "Zu dieser Seite",
+    close: "Schließen",
+    loading: "Wird nachgesehen …",
+    whyFailed: "Die Gründe lassen sich gerade nicht lesen.",
+    whyNothing: "Für diese Seite wurde nichts über dich verwendet.",
+    whyUsed: "Verwendet, weil du es erlaubt hast: ",
+    persona: "Lesen als",
+    nobody: "Niemand Bestimmtes",
+    go: "Los",
+    buy: "Jetzt kaufen",
+    add: "In den Korb",
+    bought: (name) => `${name}: bestellt. Die nächste Seite weiß es schon.`,
+    added: (name) => `${name} liegt in deinem Korb.`,
+    boughtUnseen: (name) => `${name}: bestellt. Du hast uns nicht erlaubt, es uns zu merken, also tun wir es nicht.`,
+    notSent: "Der Laden war nicht erreichbar. Es wurde nichts vermerkt.",
+    reload: "Zeig es mir",
+    theDefault: "die Vorgabe",
+  },
+};
+
+/** The closed list of reasons, in plain words. */
+const REASONS = {
+  en: {
+    matched: "Its rule fits you, or where and when you read.",
+    default: "No other rule fits, so this is what everybody sees.",
+    holdout: "You are in the group that sees the unchanged page.",
+    split: "You were drawn into this arm of a test.",
+    no_consent: "Something else might fit, but you have not allowed us to know.",
+    unknown_fact: "Something else might fit, but we could not find out just now.",
+    out_of_window: "Something else was planned, but not for today.",
+    capped: "You have seen the other offer often enough.",
+    segment_too_small: "The group for the other one is still too small to single anybody out.",
+    forced: "Somebody chose this by hand, in a preview.",
+    error: "A rule failed, so everybody's version is shown.",
+    timeout: "A rule took too long, so everybody's version is shown.",
+  },
+  de: {
+    matched: "Die Regel passt zu dir, oder dazu, wo und wann du liest.",
+    default: "Keine andere Regel passt, also das, was alle sehen.",
+    holdout: "Du bist in der Gruppe, die die unveränderte Seite sieht.",
+    split: "Du wurdest für diesen Arm eines Versuchs gezogen.",
+    no_consent: "Vielleicht passt etwas anderes, aber du hast uns nicht erlaubt, es zu wissen.",
+    unknown_fact: "Vielleicht passt etwas anderes, aber wir konnten es gerade nicht herausfinden.",
+    out_of_window: "Etwas anderes war geplant, aber nicht für heute.",
+    capped: "Das andere Angebot hast du oft genug gesehen.",
+    segment_too_small: "Die Gruppe dafür ist noch zu klein, um jemanden herauszugreifen.",
+    forced: "Jemand hat das in einer Vorschau von Hand gewählt.",
+    error: "Eine Regel ist gescheitert, darum die Fassung für alle.",
+    timeout: "Eine Regel hat zu lange gebraucht, darum die Fassung für alle.",
+  },
+};
+
+const words = WORDS[locale];
+
+/** Make an element; texts are always texts, never markup. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child != null));
+  return element;
+}
+
+/** Ask the API of this origin; return {status, data}. */
+async function ask(path, options = {}) {
+  const headers = { Accept: "application/json", "Accept-Language": locale, ...options.headers };
+  const response = await fetch(path, { credentials: "same-origin", ...options, headers });
+  const isJson = (response.headers.get("content-type") ?? "").includes("json");
+  return { status: response.status, data: isJson ? await response.json() : null };
+}
+
+/* Consent */
+
+const granted = (consent) => OPTIONAL.filter((purpose) => consent?.purposes?.[purpose] === "granted");
+const optionalPurposes = (consent) => consent.notice.purposes.filter((purpose) => !purpose.required);
+const undecided = (consent) => optionalPurposes(consent).some(({ key }) => (consent.purposes[key] ?? "unset") === "unset");
+
+async function readConsent() {
+  const { status, data } = await ask("/api/v1/consent");
+  return status === 200 ? data : null;
+}
+
+/** Send a decision; the page is then read again, so that it shows what the decision means. */
+async function decide(consent, purposes, banner) {
+  const buttons = banner.querySelectorAll("button");
+  buttons.forEach((button) => (button.disabled = true));
+  const decision = { purposes, notice: consent.notice.version };
+  if (consent.served) decision.served = consent.served;
+  const { status } = await ask("/api/v1/consent", {
+    method: "PUT",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(decision),
+  }).catch(() => ({ status: 0 }));
+  if (status === 200) return location.reload();
+  buttons.forEach((button) => (button.disabled = false));
+  if (status === 409) return reopen(banner);
+  banner.querySelector("[role=status]").textContent = words.failed;
+}
+
+async function reopen(banner) {
+  const consent = await readConsent();
+  banner.remove();
+  if (consent) openConsent(consent, words.superseded);
+}
+
+const everything = (consent, value) => Object.fromEntries(optionalPurposes(consent).map(({ key }) => [key, value]));
+
+function choice(consent, purpose) {
+  const id = `purpose-${purpose.key}`;
+  const box = make("input", { type: "checkbox", id, name: purpose.key, "aria-describedby": `${id}-about` });
+  box.checked = consent.purposes[purpose.key] === "granted";
+  return make(
+    "div",
+    { class: "choice" },
+    box,
+    make("label", { for: id }, purpose.title),
+    make("span", { id: `${id}-about` }, purpose.summary ?? ""),
+  );
+}
+
+function choices(consent, banner) {
+  const save = () => {
+    const boxes = [...fieldset.querySelectorAll("input")];
+    decide(consent, Object.fromEntries(boxes.map((box) => [box.name, box.checked])), banner);
+  };
+  const fieldset = make(
+    "fieldset",
+    { hidden: true },
+    make("legend", {}, words.purposes),
+    ...optionalPurposes(consent).map((purpose) => choice(consent, purpose)),
+    make("button", { type: "button", onclick: save }, words.save),
+  );
+  return fieldset;
+}
+
+/** Show the three answers; two of them are the same button with another word. */
+function openConsent(consent, message = "") {
+  document.querySelector(".consent")?.remove();
+  const banner = make("section", { class: "consent", role: "region", "aria-labelledby": "consent-title", tabindex: "-1" });
+  const fieldset = choices(consent, banner);
+  const open = ({ currentTarget }) => {
+    fieldset.hidden = !fieldset.hidden;
+    currentTarget.setAttribute("aria-expanded", String(!fieldset.hidden));
+    if (!fieldset.hidden) fieldset.querySelector("input")?.focus();
+  };
+  banner.append(
+    make("h2", { id: "consent-title" }, words.consentTitle),
+    make("p", {}, consent.notice.summary || words.consentFallback),
+    consent.signals?.gpc ? make("p", { class: "fine" }, words.gpc) : "",
+    make("p", { role: "status", class: "eyebrow" }, message),
+    make(
+      "div",
+      { class: "consent__buttons" },
+      make("button", { type: "button", onclick: () => decide(consent, everything(consent, true), banner) }, words.accept),
+      make("button", { type: "button", onclick: () => decide(consent, everything(consent, false), banner) }, words.refuse),
+      make("button", { type: "button", class: "quiet", "aria-expanded": "false", onclick: open }, words.choose),
+    ),
+    fieldset,
+  );
+  banner.addEventListener("keydown", (event) => event.key === "Escape" && !undecided(consent) && banner.remove());
+  document.querySelector(".skip").after(banner);
+  return banner;
+}
+
+/* Events */
+
+/** Return a sender of events, or null while nothing is allowed. */
+function sender(consent, writeKey) {
+  if (!writeKey || !consent?.visitor_id || granted(consent).length === 0) return null;
+  return (type, event, properties) => {
+    const now = new Date().toISOString();
+    const message = {
+      writeKey,
+      type,
+      messageId: `web-${crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`}`,
+      anonymousId: consent.visitor_id,
+      originalTimestamp: now,
+      sentAt: now,
+      context: { locale, userAgent: navigator.userAgent, page: { path: body.dataset.path, title: document.title } },
+      properties,
+      ...(type === "track" ? { event } : { name: event }),
+    };
+    return ask(`/v1/${type}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(message),
+      keepalive: true,
+    });
+  };
+}
+
+const productOf = ({ dataset }) => ({
+  product_id: dataset.sku,
+  name: dataset.name,
+  category: dataset.category,
+  price: Number(dataset.price),
+  currency: "EUR",
+});
+
+function ordered(product) {
+  return {
+    order_id: crypto.randomUUID?.() ?? String(Date.now()),
+    revenue: product.price,
+    total: product.price,
+    currency: product.currency,
+    products: [{ ...product, quantity: 1 }],
+  };
+}
+
+async function buy(send, place) {
+  const product = productOf(place);
+  if (!send) return toast(words.boughtUnseen(product.name));
+  const { status } = await send("track", "Order Completed", ordered(product)).catch(() => ({ status: 0 }));
+  if (status === 200) toast(words.bought(product.name), true);
+  else toast(words.notSent);
+}
+
+async function add(send, place) {
+  const product = productOf(place);
+  await send?.("track", "Product Added", { ...product, quantity: 1 }).catch(() => null);
+  toast(words.added(product.name));
+}
+
+function toast(message, withReload = false) {
+  document.querySelector(".toast")?.remove();
+  const reload = withReload && make("button", { type: "button", onclick: () => location.reload() }, words.reload);
+  const box = make("div", { class: "toast", role: "status" }, make("span", {}, message), reload || "");
+  body.append(box);
+  setTimeout(() => box.remove(), withReload ? 20000 : 7000);
+}
+
+function addButtons(send) {
+  for (const place of document.querySelectorAll("[data-buy]")) {
+    const label = (word) => `${word}: ${place.dataset.name}`;
+    const button = (word, action, quiet) =>
+      make("button", { type: "button", class: quiet && "quiet", "aria-label": label(word), onclick: () => action(send, place) }, word);
+    place.append(button(words.buy, buy));
+    if (place.closest("[data-product-page]")) place.append(button(words.add, add, "quiet"));
+  }
+}
+
+function noteView(send) {
+  if (!send) return;
+  const view = send("page", document.title, { path: body.dataset.path, url: location.href, title: document.title });
+  const place = document.querySelector("[data-product-page] [data-buy]");
+  const product = place && send("track", "Product Viewed", productOf(place));
+  // A lost view is no reason to trouble the reader: the server counts what it was sent.
+  Promise.allSettled([view, product]);
+}
+
+/* Why this page */
+
+const pageAddress = () => {
+  const query = new URLSearchParams(location.search);
+  query.set("locale", locale);
+  return `/api/v1/pages${body.dataset.path}?${query}`;
+};
+
+function point(slot, index) {
+  document.querySelectorAll(".is-shown").forEach((element) => element.classList.remove("is-shown"));
+  const element = document.querySelectorAll(`[data-slot="${CSS.escape(slot)}"]`)[index];
+  element?.classList.add("is-shown");
+  element?.scrollIntoView({ block: "center" });
+}
+
+function whyRow(slot, item, index) {
+  const variant = item.variant === "default" ? words.theDefault : item.variant;
+  return make(
+    "li",
+    {},
+    make(
+      "button",
+      { type: "button", "data-chosen": item.variant !== "default", onclick: () => point(slot, index) },
+      make("code", {}, item.placement),
+      " → ",
+      make("strong", {}, variant),
+      make("small", {}, REASONS[locale][item.reason] ?? item.reason),
+    ),
+  );
+}
+
+function whySlots({ slots }) {
+  return Object.entries(slots)
+    .filter(([, items]) => items.length)
+    .flatMap(([slot, items]) => [make("h3", {}, slot), make("ul", {}, ...items.map((item, i) => whyRow(slot, item, i)))]);
+}
+
+function whyUsed({ decision }, consent) {
+  const titles = Object.fromEntries((consent?.notice.purposes ?? []).map(({ key, title }) => [key, title]));
+  const used = decision.purposes.map((purpose) => titles[purpose] ?? purpose);
+  return make("p", { class: "why__summary" }, used.length ? words.whyUsed + used.join(", ") + "." : words.whyNothing);
+}
+
+async function fillWhy(content, consent) {
+  content.replaceChildren(make("p", {}, words.loading));
+  const { status, data } = await ask(pageAddress()).catch(() => ({ status: 0 }));
+  if (status !== 200) return content.replaceChildren(make("p", {}, words.whyFailed));
+  content.replaceChildren(whyUsed(data, consent), ...whySlots(data));
+}
+
+function whyPanel(toggle, consent) {
+  const content = make("div", { "aria-live": "polite" });
+  const close = make("button", { type: "button", class: "quiet", onclick: () => show(false) }, words.close);
+  const panel = make(
+    "aside",
+    { class: "why", id: "why", hidden: true, "aria-labelledby": "why-title" },
+    make("div", { class: "why__head" }, make("h2", { id: "why-title" }, words.whyTitle), close),
+    content,
+  );
+  const show = (open) => {
+    panel.hidden = !open;
+    toggle.setAttribute("aria-expanded", String(open));
+    if (!open) document.querySelectorAll(".is-shown").forEach((element) => element.classList.remove("is-shown"));
+    (open ? close : toggle).focus();
+    if (open) fillWhy(content, consent);
+  };
+  toggle.addEventListener("click", () => show(panel.hidden));
+  panel.addEventListener("keydown", (event) => event.key === "Escape" && show(false));
+  return panel;
+}
+
+/* Dock */
+
+function personaForm({ personas, csrf, current }) {
+  const about = make("span", { class: "dock__about" });
+  const options = [{ key: "", title: words.nobody }, ...personas];
+  const select = make(
+    "select",
+    { name: "persona", id: "persona" },
+    ...options.map(({ key, title }) => make("option", { value: key, selected: key === (current ?? "") }, title)),
+  );
+  const describe = () => (about.textContent = options.find(({ key }) => key === select.value)?.description ?? "");
+  select.addEventListener("change", describe);
+  describe();
+  return make(
+    "form",
+    { method: "post", action: "/demo/persona" },
+    make("input", { type: "hidden", name: "csrfmiddlewaretoken", value: csrf }),
+    make("input", { type: "hidden", name: "next", value: location.pathname + location.search }),
+    make("label", { for: "persona" }, words.persona),
+    select,
+    make("button", { type: "submit" }, words.go),
+    about,
+  );
+}
+
+function addDock(toolbar, consent) {
+  const why = make("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "why" }, words.why);
+  const privacy = make("button", { type: "button", class: "quiet", onclick: () => openConsent(consent).focus() }, words.privacy);
+  const dock = make("div", { class: "dock", role: "region", "aria-label": words.dock });
+  dock.append(toolbar ? personaForm(toolbar) : "", consent ? privacy : "", why);
+  body.append(whyPanel(why, consent), dock);
+}
+
+/** Keep the language that was chosen in the address, as the masthead does. */
+function keepLocale() {
+  if (!new URLSearchParams(location.search).has("locale")) return;
+  for (const link of document.querySelectorAll("main a[href^='/'], .footer a[href^='/'], .promo a[href^='/']")) {
+    const url = new URL(link.href);
+    url.searchParams.set("locale", locale);
+    link.href = url.pathname + url.search + url.hash;
+  }
+}
+
+async function start() {
+  keepLocale();
+  const [consent, toolbar] = await Promise.all([
+    readConsent().catch(() => null),
+    ask("/demo/toolbar").catch(() => ({ status: 0 })),
+  ]);
+  const tools = toolbar.status === 200 ? toolbar.data : null;
+  const send = sender(consent, tools?.write_key);
+  addButtons(send);
+  addDock(tools, consent);
+  if (consent && undecided(consent)) openConsent(consent);
+  noteView(send);
+}
+
+start();

@@ -1,0 +1,256 @@
+"""`/api/v1/pages/` and `/api/v1/decide/`: plain Django views in front of `delivery.deliver`.
+
+Each reads a request into `Asked`, delivers, and writes the answer with its cache headers.
+"""
+
+import datetime as dt
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from cms.paths import normalise
+from cms.rendering import render_page
+from consent.api.asking import sends_gpc, visitor_of
+from consent.api.views import note_signal
+from consent.purposes import covered_by_gpc
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from rest_framework.exceptions import APIException
+
+from personalization import visitors
+from personalization.api.access import Key, key_of
+from personalization.api.context import context_of, parse_context
+from personalization.api.guard import assert_scope
+from personalization.assemble import Decision, body, page_values
+from personalization.delivery import Asked, deliver
+from personalization.plans import negotiate, plan_store, sign
+from personalization.split import WrongKey, choices_of, private_answer, public_body
+from personalization.trace import trace_of
+
+log = logging.getLogger(__name__)
+PRIVATE = "private, no-store"
+PUBLIC_SECONDS = 60
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+
+
+def error_answer(status: int, code: str, detail: str, attr: str | None = None) -> HttpResponse:
+    """Return an error in the API's one shape."""
+    kind = "validation_error" if status == 400 else "client_error" if status < 500 else "server_error"
+    answer = {"type": kind, "errors": [{"code": code, "detail": detail, "attr": attr}]}
+    return HttpResponse(orjson.dumps(answer), status=status, content_type=JSON, headers={"Cache-Control": PRIVATE})
+
+
+def refused(error: APIException) -> HttpResponse:
+    """Return a refusal that was raised as DRF's."""
+    detail = error.detail
+    attr = None
+    if isinstance(detail, Mapping):
+        attr, detail = next(iter(detail.items()))
+    if isinstance(detail, list):
+        detail = detail[0]
+    code = getattr(detail, "code", error.default_code)
+    return error_answer(error.status_code, str(code), str(detail), attr)
+
+
+View = Callable[[HttpRequest, str], HttpResponse]
+
+
+def door(view: View) -> View:
+    """Turn refusals into the API's errors; only GET and HEAD are answered."""
+
+    def answer(request: HttpRequest, path: str = "") -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            response = error_answer(405, "method_not_allowed", "Use GET.")
+            response.headers["Allow"] = "GET, HEAD, OPTIONS"
+            return response
+        if "\x00" in path or len(path) > 500:
+            return not_found()
+        try:
+            return view(request, path)
+        except APIException as error:
+            return refused(error)
+        except DatabaseError:
+            log.exception("nothing in memory and no database")
+            response = error_answer(503, "unavailable", "The site cannot be read right now.")
+            response.headers["Retry-After"] = "2"
+            return response
+
+    return answer
+
+
+def not_found() -> HttpResponse:
+    return error_answer(404, "not_found", "No page is published here.")
+
+
+def _asked(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, bool]:
+    """Read a request; the second value says whether its context was stated with a key."""
+    stated: Mapping[str, Any] = {}
+    header = request.headers.get("X-Context")
+    if header and key is not None and "deliver" in key.scopes:
+        stated = parse_context(header)
+    visitor = visitor_of(request)
+    closed: frozenset[str] = frozenset()
+    if sends_gpc(request):
+        closed = _closed_by_gpc(request, visitor)
+    now = stated["time"].timestamp() if "time" in stated else time.time()
+    asked = Asked(
+        path=path,
+        locale=request.GET.get("locale"),
+        accepted_languages=request.headers.get("Accept-Language", ""),
+        visitor_id=visitor,
+        closed_purposes=closed,
+        context=context_of(request, stated),
+        now=now,
+    )
+    return asked, bool(stated)
+
+
+def _closed_by_gpc(request: HttpRequest, visitor: Any) -> frozenset[str]:
+    try:
+        note_signal(request, visitor)
+        return covered_by_gpc(1)
+    except DatabaseError:
+        return frozenset({"marketing", "third_party", "sensitive"})  # the database is away: the strict reading
+
+
+def _allowed(request: HttpRequest) -> Key | None:
+    """Return the request's key; raises when the site demands one and there is none with `deliver`."""
+    from personalization.api.access import require
+
+    key = key_of(request) if "Authorization" in request.headers else None
+    if plan_store.known_site().requires_key and (key is None or "deliver" not in key.scopes):
+        return require(request, "deliver")
+    return key
+
+
+@door
+def page(request: HttpRequest, path: str = "") -> HttpResponse:
+    if "decision" in request.GET:
+        _allowed(request)
+        return _of_decision(request, path, request.GET["decision"])
+    return _page(request, path, as_html=wants_html(request))
+
+
+@door
+def page_as_html(request: HttpRequest, path: str = "") -> HttpResponse:
+    """Answer a page as HTML whatever is accepted: for storefronts that Django itself serves."""
+    return _page(request, path, as_html=True)
+
+
+def _page(request: HttpRequest, path: str, *, as_html: bool) -> HttpResponse:
+    started = time.perf_counter()
+    key = _allowed(request)
+    asked, stated = _asked(request, path, key)
+    decision = deliver(asked)
+    if decision is None:
+        return not_found()
+    explain = "explain" in request.GET
+    if explain and (key is None or "preview" not in key.scopes):
+        return error_answer(403, "permission_denied", "explain needs a key with the scope 'preview'.", "explain")
+    if as_html:
+        content, kind = html_of(decision).encode(), HTML
+    else:
+        content, kind = body(decision, trace_of(decision) if explain else None), JSON
+    response = _answer(request, content, kind, decision, private=stated or explain)
+    if settings.DEBUG or (key is not None and "preview" in key.scopes):
+        response.headers["Server-Timing"] = f"deliver;dur={(time.perf_counter() - started) * 1000:.2f}"
+    return response
+
+
+def wants_html(request: HttpRequest) -> bool:
+    """Say whether the client asks for HTML rather than JSON."""
+    accept = request.headers.get("Accept", "")
+    return "text/html" in accept and "application/json" not in accept.split("text/html")[0]
+
+
+def html_of(decision: Decision) -> str:
+    """Return the page of a decision, rendered by its template."""
+    values, slots = page_values(decision)
+    layout = decision.plan.layouts[decision.layout]
+    site = plan_store.known_site()
+    types: Mapping[str, str] = decision.plan.program["types"]
+    return render_page(values, slots, source=layout.source, types=types, site={"title": site.title, "locales": site.locales})
+
+
+def _answer(request: HttpRequest, content: bytes, kind: str, decision: Decision, *, private: bool) -> HttpResponse:
+    plan = decision.plan
+    personal = plan.personal or private
+    if personal:
+        response = HttpResponse(content, content_type=kind, headers={"Cache-Control": PRIVATE, "Surrogate-Key": plan.tags})
+        return assert_scope(response, personal=True)
+    etag = f'"{hashlib.blake2s(content, digest_size=12).hexdigest()}"'
+    headers = {
+        "ETag": etag,
+        "Cache-Control": _public(decision),
+        "Vary": ", ".join(("Accept", "Accept-Encoding", *(() if "locale" in request.GET else ("Accept-Language",)), *_vary(plan.vary))),
+        "Surrogate-Key": plan.tags,
+    }  # fmt: skip
+    if _matches(request.headers.get("If-None-Match", ""), etag):
+        return HttpResponseNotModified(headers=headers)
+    return HttpResponse(content, content_type=kind, headers=headers)
+
+
+def _vary(names: tuple[str, ...]) -> list[str]:
+    trusted = settings.TRUSTED_COUNTRY_HEADER
+    named = [trusted if name == "X-Country" else name for name in names]
+    return [name for name in named if name and name != "Accept-Language"]
+
+
+def _public(decision: Decision) -> str:
+    """Return the public lifetime: a minute, at most until the answer changes by itself."""
+    seconds = PUBLIC_SECONDS
+    until = decision.valid_until
+    if until is not None:
+        seconds = max(0, min(seconds, int((until - dt.datetime.fromtimestamp(decision.now, dt.UTC)).total_seconds())))
+    return f"public, max-age={seconds}, stale-while-revalidate={min(seconds, PUBLIC_SECONDS)}"
+
+
+def _matches(header: str, etag: str) -> bool:
+    return header.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in header.split(",")]
+
+
+def _of_decision(request: HttpRequest, path: str, key: str) -> HttpResponse:
+    """Answer the public page of a decision key; a key that names nothing any more is not found."""
+    now = time.time()
+    site = plan_store.site(visitors.load(None, now=now).epoch)
+    locale = negotiate(site, request.GET.get("locale"), request.headers.get("Accept-Language", ""))
+    revision = key.partition(".")[0]
+    if len(key) > 200 or not revision.isdecimal() or len(revision) > 9:
+        return not_found()
+    plan = plan_store.find(site, normalise(path), locale, now=now)
+    if plan is None:
+        return not_found()
+    if plan.revision != int(revision):
+        plan = plan_store.revision(site, normalise(path), locale, int(revision))
+    try:
+        layout, chosen = choices_of(plan, key, sign=sign, now=now) if plan else _no_key()
+    except (WrongKey, ValueError):
+        return not_found()
+    assert plan is not None  # noqa: S101  # _no_key raised otherwise
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept", "Surrogate-Key": plan.tags}
+    content = public_body(plan, layout, chosen, key)
+    headers["ETag"] = f'"{hashlib.blake2s(content, digest_size=12).hexdigest()}"'
+    if _matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+        return HttpResponseNotModified(headers=headers)
+    return HttpResponse(content, content_type=JSON, headers=headers)
+
+
+def _no_key() -> Any:
+    raise WrongKey
+
+
+@door
+def decide(request: HttpRequest, path: str = "") -> HttpResponse:
+    asked, _ = _asked(request, path, _allowed(request))
+    decision = deliver(asked)
+    if decision is None:
+        return not_found()
+    content = orjson.dumps(private_answer(decision))
+    return assert_scope(
+        HttpResponse(content, content_type=JSON, headers={"Cache-Control": PRIVATE}), personal=True
+    )

@@ -1,0 +1,34 @@
+"""The personalization application, and every coupling between the packages, on one screen.
+
+News travels upward by three registries: the vocabulary (facts a rule may name), the holders (who keeps personal
+data), and the signals of what is delivered.
+"""
+
+from typing import Any
+
+from django.apps import AppConfig
+
+
+class PersonalizationConfig(AppConfig):
+    name = "personalization"
+    verbose_name = "Readers"
+
+    def ready(self) -> None:
+        from cms.facts import register_facts
+        from cms.signals import site_changed
+        from consent.holders import register_holder
+
+        from personalization.keeping import HOLDERS
+        from personalization.segments.directory import facts_of_site
+
+        register_facts(facts_of_site)
+        for holder in HOLDERS:
+            register_holder(holder)
+        site_changed.connect(announce, dispatch_uid="announce-epoch")
+
+
+def announce(sender: Any, *, epoch: int, **_: Any) -> None:
+    """Tell every process that something it delivers has changed."""
+    from personalization.plans import announce_epoch
+
+    announce_epoch(epoch)

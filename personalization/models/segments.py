@@ -1,0 +1,134 @@
+"""Traits, attributes and segments as editors declare them; memberships and runs as the worker keeps them."""
+
+from cms.keys import key_field
+from cms.models import Site
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
+from django.db import models
+from simple_history.models import HistoricalRecords
+
+TRAIT_TYPES = ("text", "number", "boolean", "date", "list")
+
+
+class Trait(models.Model):
+    """A declared fact about people; what nobody declared is dropped."""
+
+    class Source(models.TextChoices):
+        ANYWHERE = "anywhere", "Anyone with a write key"
+        SERVER = "server", "A secret key only"
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="traits")
+    key = key_field()
+    title = models.CharField(max_length=200, blank=True)
+    type = models.CharField(max_length=10, choices=[(t, t) for t in TRAIT_TYPES])
+    purpose = models.CharField(max_length=50, help_text="The key of the purpose that must be granted.")
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.ANYWHERE)
+    identifying = models.BooleanField(
+        default=False, help_text="Name, e-mail, phone, address: kept encrypted; placeholders may read it, rules may not."
+    )
+    default = models.JSONField(default=dict, blank=True, help_text="What placeholders show instead, per locale.")
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [models.UniqueConstraint(fields=["site", "key"], name="trait_key_once")]
+
+    def __str__(self) -> str:
+        return self.title or self.key
+
+
+class Attribute(models.Model):
+    """A value that segments carry for placeholders, `user.segment.KEY`."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="attributes")
+    key = key_field()
+    default = models.JSONField(default=dict, blank=True, help_text="What placeholders show instead, per locale.")
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [models.UniqueConstraint(fields=["site", "key"], name="attribute_key_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Segment(models.Model):
+    class Kind(models.TextChoices):
+        RULE = "rule", "By rule"
+        LIST = "list", "By list"
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="segments")
+    key = key_field()
+    title = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RULE)
+    rule = models.JSONField(default=dict, blank=True)
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    attributes = models.JSONField(default=dict, blank=True, help_text="Values for placeholders, such as discount.")
+    purposes = ArrayField(
+        models.CharField(max_length=50), default=list, blank=True, help_text="Of a list; a rule names its own."
+    )
+    priority = models.IntegerField(default=100, help_text="Lower comes first.")
+    position = models.PositiveIntegerField(default=0, editable=False)
+    min_size = models.PositiveIntegerField(
+        default=50, validators=[MinValueValidator(0)], help_text="It personalises only from this many people on."
+    )
+    size = models.PositiveIntegerField(null=True, editable=False)
+    open = models.BooleanField(default=False, editable=False)
+    refreshed_at = models.DateTimeField(null=True, editable=False)
+    history = HistoricalRecords(excluded_fields=["size", "open", "refreshed_at"])
+
+    class Meta:
+        ordering = ["priority", "position", "key"]
+        constraints = [models.UniqueConstraint(fields=["site", "key"], name="segment_key_once")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Membership(models.Model):
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="memberships")
+    subject_key = models.UUIDField(db_index=True)
+    entered_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["segment", "subject_key"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.segment}: {self.subject_key}"
+
+
+class SegmentRun(models.Model):
+    """One refresh: of everybody, of the profiles that changed, or after a segment was changed."""
+
+    class Scope(models.TextChoices):
+        EVERYBODY = "everybody", "Everybody"
+        CHANGED = "changed", "Changed profiles"
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="+")
+    scope = models.CharField(max_length=10, choices=Scope.choices)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    profiles = models.PositiveIntegerField(default=0)
+    entered = models.PositiveIntegerField(default=0)
+    left = models.PositiveIntegerField(default=0)
+    differences = models.JSONField(default=dict, help_text="Segment → entered and left.")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_scope_display()}, {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class Directory(models.Model):
+    """Facts, segments and attributes of a site, compiled; one immutable row per version."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="directories")
+    version = models.PositiveBigIntegerField()
+    program = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "version"], name="directory_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.site} · {self.version}"

@@ -1,0 +1,374 @@
+"""A plan made executable: compiled rules, fragments of bytes, and what the page reads. PURE.
+
+In: the JSON program that `cms/compiler.py` wrote, the directory of segments, the items of the catalogue that it
+names. Out: `BoundPlan`, made once per process for each version of the three, then used for every request.
+"""
+
+import datetime as dt
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import orjson
+
+from cms.language.evaluate import WITHHELD, Program, compile_rule
+from cms.language.nodes import segment_keys
+from cms.language.nodes import fields as rule_fields
+from cms.language.parse import parse
+from cms.language.text import Component, Placeholder
+from cms.language.vocabulary import Fact
+from personalization.directory import CompiledSegment, Directory, base_name
+from personalization.fragments import ComponentHole, Fragment, Item, Scene, TextHole, Writer, missing
+
+REASONS: Final = (
+    "matched", "default", "holdout", "split", "no_consent", "unknown_fact", "out_of_window", "capped",
+    "segment_too_small", "forced", "error", "timeout",
+)  # fmt: skip
+REASON_BYTES: Final[Mapping[str, bytes]] = {reason: orjson.dumps(reason) for reason in REASONS}
+# Which request headers a context fact comes from; the query and the path are part of the URL already.
+CONTEXT_HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "context.device": ("User-Agent", "Sec-CH-UA-Mobile"),
+    "context.locale": ("Accept-Language",),
+    "context.country": ("X-Country",),
+    "context.hour": ("X-Time-Zone",),
+    "context.weekday": ("X-Time-Zone",),
+    "context.time": ("X-Time-Zone",),
+    "context.referrer": ("Referer",),
+}
+FAVOURITE_CATEGORY: Final = "features.favourite_category"
+COMPONENT_PURPOSE: Final = "personalization"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundVariant:
+    """One variant; `starts` and `ends` are Unix times, `fragment` is None for one that hides."""
+
+    key: str
+    kind: str
+    rule: Program | None
+    starts: float | None
+    ends: float | None
+    block: Mapping[str, Any] | None
+    head: bytes
+    fragment: Fragment | None
+    writer: Writer
+    rule_facts: tuple[Fact, ...]
+    rule_segments: tuple[str, ...]
+    hole_purposes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPlacement:
+    key: str
+    slot: str
+    variants: tuple[BoundVariant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundLayout:
+    template: str
+    rule: Program | None
+    slots: tuple[tuple[str, bytes, tuple[int, ...]], ...]  # key, its JSON, indexes of its placements
+    source: str
+    page_head: bytes
+
+
+@dataclass(frozen=True)
+class BoundPlan:
+    """An executable plan; `starts` and `ends` say when it is served."""
+
+    id: int
+    revision: int
+    program: Mapping[str, Any]
+    published_at: str
+    layouts: tuple[BoundLayout, ...]
+    placements: tuple[BoundPlacement, ...]
+    facts: tuple[Fact, ...]
+    segments: tuple[CompiledSegment, ...]
+    rule_purposes: frozenset[str]
+    personal: bool
+    timed: tuple[Program, ...]
+    boundaries: tuple[float, ...]
+    starts: float | None
+    ends: float | None
+    tags: str
+
+    @property
+    def path(self) -> str:
+        path: str = self.program["page"]["path"]
+        return path
+
+    @property
+    def locale(self) -> str:
+        locale: str = self.program["page"]["locale"]
+        return locale
+
+    @cached_property
+    def context_names(self) -> tuple[str, ...]:
+        return tuple(fact.name for fact in self.facts if not fact.purposes)
+
+    @cached_property
+    def scope(self) -> str:
+        if self.personal:
+            return "private-request"
+        return "public-permutation" if self.facts or self.segments else "static"
+
+    @cached_property
+    def vary(self) -> tuple[str, ...]:
+        """Name the headers that the page's context facts come from."""
+        headers = [header for name in self.context_names for header in CONTEXT_HEADERS.get(name, ())]
+        return tuple(dict.fromkeys(headers))
+
+    def next_boundary(self, now: float) -> float | None:
+        """Return the next Unix time at which a variant, or the plan itself, begins or ends."""
+        index = bisect_right(self.boundaries, now)
+        return self.boundaries[index] if index < len(self.boundaries) else None
+
+
+def item_keys(program: Mapping[str, Any], directory: Directory) -> set[str]:
+    """Return the keys of all catalogue items that a program may show: those it names and those recommended in it."""
+    keys: set[str] = set()
+    components = False
+    for placement in program["placements"]:
+        for variant in placement["variants"]:
+            for value in _walk(variant["block"]):
+                if "$item" in value:
+                    keys.add(value["$item"])
+                components = components or "<tessera-product" in value.get("$rich", "")
+                keys |= _component_defaults(value.get("$rich", ""))
+    if components:
+        keys |= {key for best in directory.bestsellers.values() for key in best.keys}
+    return keys
+
+
+def _component_defaults(source: str) -> set[str]:
+    from personalization.fragments import _parsed
+
+    return {c.default for c in _parsed(source, True).components if c.default} if source else set()
+
+
+def _walk(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _walk(one)
+    elif isinstance(value, Mapping):
+        yield value
+        for one in value.values():
+            yield from _walk(one)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A plan as it is stored; times are Unix times."""
+
+    id: int
+    revision: int
+    published_at: str
+    program: Mapping[str, Any]
+    starts: float | None
+    ends: float | None
+
+
+def bind(
+    stored: StoredPlan, *, directory: Directory, items: Mapping[str, Item], tag: Callable[[str], str]
+) -> BoundPlan:
+    """Make a stored plan executable; `tag` makes cache tags opaque."""
+    return _Binder(stored, directory, items, tag).bind()
+
+
+class _Binder:
+    def __init__(
+        self, stored: StoredPlan, directory: Directory, items: Mapping[str, Item], tag: Callable[[str], str]
+    ) -> None:
+        self.stored = stored
+        self.program = stored.program
+        self.directory = directory
+        self.items = items
+        self.tag = tag
+        self.locale: str = stored.program["page"]["locale"]
+        self.scene = Scene(self.locale, items, self.declared_default, self.attribute, self.recommend)
+
+    def bind(self) -> BoundPlan:
+        placements = tuple(self.placement(p) for p in self.program["placements"])
+        layouts = tuple(self.layout(item, placements) for item in self.program["layouts"])
+        rules = [layout.rule for layout in layouts if layout.rule]
+        rules += [v.rule for p in placements for v in p.variants if v.rule]
+        holes = [hole for p in placements for v in p.variants for hole in v.writer.holes]
+        segments = self.segments(rules, holes)
+        facts = self.facts(rules, holes, segments)
+        rule_purposes = self.rule_purposes(rules)
+        hole_purposes = frozenset().union(*(v.hole_purposes for p in placements for v in p.variants))
+        stored = self.stored
+        return BoundPlan(
+            id=stored.id,
+            revision=stored.revision,
+            program=self.program,
+            published_at=stored.published_at,
+            layouts=layouts,
+            placements=placements,
+            facts=facts,
+            segments=segments,
+            rule_purposes=rule_purposes,
+            personal=bool(rule_purposes | hole_purposes) or any(f.purposes for f in facts),
+            timed=tuple(r for r in (*rules, *(r for s in segments for r in s.rules)) if r.timed),
+            boundaries=self.boundaries(placements),
+            starts=stored.starts,
+            ends=stored.ends,
+            tags=" ".join(self.tag(name) for name in (*self.program["tags"], *sorted(f"item:{k}" for k in self.items))),
+        )
+
+    def layout(self, item: Mapping[str, Any], placements: Sequence[BoundPlacement]) -> BoundLayout:
+        page = self.program["page"]
+        answer = {
+            "path": page["path"],
+            "title": page["title"],
+            "locale": page["locale"],
+            "template": item["template"],
+            "revision": self.stored.revision,
+            "published_at": self.stored.published_at,
+            "meta": page["meta"],
+        }
+        slots = tuple(
+            (key, orjson.dumps(key), tuple(i for i, p in enumerate(placements) if p.slot == key)) for key in item["slots"]
+        )
+        head = b'{"page":' + orjson.dumps(answer) + b',"slots":{'
+        return BoundLayout(item["template"], _rule(item["rule"]), slots, item["source"], head)
+
+    def placement(self, placement: Mapping[str, Any]) -> BoundPlacement:
+        variants = tuple(self.variant(placement["key"], v) for v in placement["variants"])
+        return BoundPlacement(placement["key"], placement["slot"], variants)
+
+    def variant(self, placement: str, variant: Mapping[str, Any]) -> BoundVariant:
+        rule = _rule(variant["rule"])
+        named = _named_segments(rule)
+        writer = Writer(self.scene, named)
+        block = variant["block"]
+        fragment = head = None
+        if block is not None and not missing(block, self.items):
+            whole = {**self.items[block["$item"]]} if "$item" in block else block
+            fields = {**whole["fields"], **(block["fields"] if "$item" in block else {})}
+            block = {"type": whole["type"], "block": whole["block"], "fields": fields}
+            writer.value(fields)
+            writer.raw(b"}")
+            fragment = tuple(writer.parts)
+            head = _item_head(placement, variant["key"], block)
+        return BoundVariant(
+            key=variant["key"],
+            kind=variant["kind"] if fragment is not None or variant["kind"] == "hide" else "hide",
+            rule=rule,
+            starts=_unix(variant["from"]),
+            ends=_unix(variant["to"]),
+            block=block if fragment is not None else None,
+            head=head or b"",
+            fragment=fragment,
+            writer=writer,
+            rule_facts=self.known(rule.reads.facts) if rule else (),
+            rule_segments=tuple(rule.reads.segments) if rule else (),
+            hole_purposes=self.purposes_of(writer.holes),
+        )
+
+    def known(self, names: Iterable[str]) -> tuple[Fact, ...]:
+        """Return the facts by these names; a fact that nobody declares any more is withheld for good."""
+        wanted = sorted({base_name(name) for name in names})
+        return tuple(self.directory.vocabulary.find(n) or Fact(n, "text", frozenset({"undeclared"})) for n in wanted)
+
+    def segments(self, rules: Sequence[Program], holes: Sequence[Any]) -> tuple[CompiledSegment, ...]:
+        """Return every segment that a rule names or whose attribute a placeholder shows, by priority."""
+        keys = {key for rule in rules for key in rule.reads.segments}
+        keys |= {key for hole in holes if isinstance(hole, TextHole) for key, _ in hole.candidates}
+        return tuple(segment for key, segment in self.directory.segments.items() if key in keys)
+
+    def facts(
+        self, rules: Sequence[Program], holes: Sequence[Any], segments: Sequence[CompiledSegment]
+    ) -> tuple[Fact, ...]:
+        names = {name for rule in rules for name in rule.reads.facts}
+        names |= {name for segment in segments for name in segment.reads}
+        names |= {h.placeholder.fact for h in holes if isinstance(h, TextHole) and h.placeholder.fact}
+        if any(isinstance(hole, ComponentHole) for hole in holes):
+            names.add(FAVOURITE_CATEGORY)
+        return self.known(names)
+
+    def rule_purposes(self, rules: Sequence[Program]) -> frozenset[str]:
+        found = {p for rule in rules for fact in self.known(rule.reads.facts) for p in fact.purposes}
+        for rule in rules:
+            for key in rule.reads.segments:
+                segment = self.directory.segments.get(key)
+                found |= segment.purposes if segment else set()
+        return frozenset(found)
+
+    def purposes_of(self, holes: Iterable[Any]) -> frozenset[str]:
+        """Return the purposes that must be granted for these holes to show anything but their defaults."""
+        found: set[str] = set()
+        for hole in holes:
+            if isinstance(hole, ComponentHole):
+                found.add(COMPONENT_PURPOSE)
+            elif hole.placeholder.root == "attribute":
+                for key, _ in hole.candidates:
+                    found |= self.directory.segments[key].purposes
+            else:
+                found |= {p for fact in self.known([hole.placeholder.fact]) for p in fact.purposes}
+        return frozenset(found)
+
+    def boundaries(self, placements: Sequence[BoundPlacement]) -> tuple[float, ...]:
+        moments = {m for p in placements for v in p.variants for m in (v.starts, v.ends) if m is not None}
+        moments |= {m for m in (self.stored.starts, self.stored.ends) if m is not None}
+        return tuple(sorted(moments))
+
+    def declared_default(self, placeholder: Placeholder) -> str:
+        vocabulary = self.directory.vocabulary
+        if placeholder.root == "attribute":
+            return _translated(vocabulary.attributes.get(placeholder.name, {}), self.locale)
+        fact = vocabulary.find(placeholder.fact or "")
+        return _translated(fact.defaults if fact else {}, self.locale)
+
+    def attribute(self, name: str, named: Sequence[str]) -> list[tuple[str, Any]]:
+        """Return (segment, value) of an attribute: the segments that the variant's rule names first, then the others."""
+        having = self.directory.with_attribute(name)
+        ordered = sorted(having, key=lambda segment: segment.key not in named)
+        return [(s.key, _translated(s.attributes[name], self.locale)) for s in ordered]
+
+    def recommend(self, component: Component, facts: Mapping[str, Any]) -> tuple[str | None, str]:
+        """Choose an item: the most bought of the favourite category, else the most bought, else the default."""
+        favourite = facts.get(FAVOURITE_CATEGORY, WITHHELD)
+        if favourite is WITHHELD:
+            return component.default, "no_consent"
+        best = self.directory.bestsellers.get(component.type)
+        if best and favourite in best.by_category:
+            return best.by_category[favourite], "matched"
+        if best and best.overall:
+            return best.overall, "matched"
+        return component.default, "default"
+
+
+def _rule(stored: Any) -> Program | None:
+    return compile_rule(parse(stored)) if stored else None
+
+
+def _named_segments(rule: Program | None) -> tuple[str, ...]:
+    """Return the segments that a rule names, in the order in which it names them."""
+    if rule is None:
+        return ()
+    named = [key for f in rule_fields(rule.node) if f.name == "segments" for key, _ in segment_keys(f.value)]  # type: ignore[arg-type]  # a field named segments holds an operand
+    return tuple(dict.fromkeys(named))
+
+
+def _item_head(placement: str, variant: str, block: Mapping[str, Any]) -> bytes:
+    """Return an item of a slot up to its reason."""
+    head = orjson.dumps({"placement": placement, "type": block["type"], "block": block["block"], "variant": variant})
+    return head[:-1] + b',"reason":'
+
+
+def _unix(moment: str | None) -> float | None:
+    return dt.datetime.fromisoformat(moment).timestamp() if moment else None
+
+
+def _translated(values: Any, locale: str) -> Any:
+    """Return the value of a locale, of its language, or the first there is."""
+    if not isinstance(values, Mapping):
+        return values
+    for one in (locale, locale.split("-")[0]):
+        if one in values:
+            return values[one]
+    return next(iter(values.values()), "")

@@ -1,0 +1,262 @@
+"""Find the plan of a path: process memory, else PostgreSQL. What one process changes, every other sees at once.
+
+An entry in memory is good for one epoch of the site; the current epoch comes with the visitor's record in the one
+Redis read. A new epoch costs one look at the path, and what has not changed stays bound. When PostgreSQL is away,
+what is in memory goes on serving.
+"""
+
+import datetime as dt
+import hashlib
+import hmac
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cms.compiler import locale_chain
+from cms.fields import parse_fields
+from cms.language.text import parse_text
+from cms.models import Block, Plan, Site
+from consent.hot_store import Unavailable, hot_store
+from django.conf import settings
+from django.db import DatabaseError
+
+from personalization.directory import Directory, compile_directory
+from personalization.fragments import Item, RichText
+from personalization.models import Directory as StoredDirectory
+from personalization.plan import BoundPlan, StoredPlan, bind, item_keys
+
+log = logging.getLogger(__name__)
+MAX_PATHS = 5_000
+EPOCH_KEY: Final = "epoch"
+EPOCH_TTL_SECONDS = 60.0
+EPOCH_SECONDS = 10.0  # without Redis, how long an epoch read from PostgreSQL is taken for current
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """What a request needs to know of its site."""
+
+    id: int
+    locales: tuple[str, ...]
+    time_zone: str
+    requires_key: bool
+    epoch: int
+    directory_version: int
+    catalogue_version: int
+    title: str
+
+
+@dataclass(slots=True)
+class _Entry:
+    epoch: int
+    plans: tuple[BoundPlan, ...]
+    bound_to: tuple[int, int]
+
+
+def opaque(name: str) -> str:
+    """Return a cache tag that says nothing about what it stands for."""
+    return hashlib.blake2s(name.encode(), key=settings.SECRET_KEY.encode()[:32], digest_size=6).hexdigest()
+
+
+def sign(text: str) -> str:
+    """Return six characters of a MAC over a decision key."""
+    digest = hmac.new(settings.SECRET_KEY.encode(), text.encode(), hashlib.sha256).digest()
+    return "".join("0123456789abcdefghijklmnopqrstuvwxyz"[byte % 36] for byte in digest[:6])
+
+
+def announce_epoch(epoch: int) -> bool:
+    """Put the site's epoch where every process sees it at its next request; a higher one stays."""
+    try:
+        hot_store().put(EPOCH_KEY, str(epoch).encode(), version=epoch, ttl_seconds=EPOCH_TTL_SECONDS)
+    except Unavailable:
+        return False
+    return True
+
+
+class PlanStore:
+    """The plans, the directory and the site as this process knows them."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._site: SiteFacts | None = None
+        self._site_read_at = 0.0
+        self._directory = Directory()
+        self._lock = threading.RLock()
+
+    def site(self, epoch: int | None) -> SiteFacts:
+        """Return the site at an epoch; None means that Redis could not tell."""
+        known = self._site
+        if known is not None:
+            fresh = known.epoch == epoch if epoch is not None else time.monotonic() - self._site_read_at < EPOCH_SECONDS
+            if fresh:
+                return known
+        with self._lock:
+            return self._read_site(known)
+
+    def known_site(self) -> SiteFacts:
+        """Return the site as it was last seen, for what may be as old as the request before."""
+        return self._site or self.site(None)
+
+    def _read_site(self, known: SiteFacts | None) -> SiteFacts:
+        try:
+            self._site = read_site()
+        except DatabaseError:
+            if known is None:
+                raise
+            log.warning("serving what is in memory: PostgreSQL is away")
+            return known
+        self._site_read_at = time.monotonic()
+        announce_epoch(self._site.epoch)
+        return self._site
+
+    def directory(self, site: SiteFacts) -> Directory:
+        """Return the directory of the site's current version."""
+        if self._directory.version != site.directory_version:
+            with self._lock:
+                row = StoredDirectory.objects.filter(site_id=site.id).order_by("-version").first()
+                if row is not None:
+                    self._directory = compile_directory(row.program, version=site.directory_version)
+        return self._directory
+
+    def find(self, site: SiteFacts, path: str, locale: str, *, now: float) -> BoundPlan | None:
+        """Return the plan that is served at a path now, or None when there is none."""
+        entry = self._entries.get((path, locale))
+        if entry is None or entry.epoch != site.epoch:
+            entry = self._refresh(site, path, locale, entry)
+        return serving(entry.plans, now)
+
+    def _refresh(self, site: SiteFacts, path: str, locale: str, old: _Entry | None) -> _Entry:
+        with self._lock:
+            current = self._entries.get((path, locale))
+            if current is not None and current.epoch == site.epoch:
+                return current
+            try:
+                entry = self._read(site, path, locale, old)
+            except DatabaseError:
+                if old is None:
+                    raise
+                return old
+            self._entries[path, locale] = entry
+            self._entries.move_to_end((path, locale))
+            if len(self._entries) > MAX_PATHS:
+                self._entries.popitem(last=False)
+            return entry
+
+    def _read(self, site: SiteFacts, path: str, locale: str, old: _Entry | None) -> _Entry:
+        directory = self.directory(site)
+        bound_to = (directory.version, site.catalogue_version)
+        rows = Plan.objects.filter(active=True, locale=locale, page__path=path, page__site=site.id)
+        ids = set(rows.values_list("id", flat=True))
+        if old is not None and old.bound_to == bound_to and {plan.id for plan in old.plans} == ids:
+            return _Entry(site.epoch, old.plans, bound_to)
+        plans = [self.bound(row, site) for row in rows.select_related("revision")]
+        return _Entry(site.epoch, tuple(plans), bound_to)
+
+    def bound(self, row: Plan, site: SiteFacts) -> BoundPlan:
+        """Make a stored row executable."""
+        return bind_stored(stored_plan(row), directory=self.directory(site), site=site)
+
+    def revision(self, site: SiteFacts, path: str, locale: str, revision: int) -> BoundPlan | None:
+        """Return the plan of an older revision that is still kept, while its page is published."""
+        row = (
+            Plan.objects.filter(
+                page__path=path, page__site=site.id, page__published__isnull=False, locale=locale, revision__n=revision
+            )
+            .select_related("revision")
+            .first()
+        )
+        return self.bound(row, site) if row else None
+
+
+def serving(plans: Iterable[BoundPlan], now: float) -> BoundPlan | None:
+    """Return the plan whose time it is: the one that began last, unless it has ended."""
+    begun = [plan for plan in plans if plan.starts is None or plan.starts <= now]
+    latest = max(begun, key=lambda plan: (plan.starts or 0, plan.revision), default=None)
+    return None if latest is None or (latest.ends is not None and now >= latest.ends) else latest
+
+
+def stored_plan(row: Plan) -> StoredPlan:
+    return StoredPlan(
+        id=row.pk,
+        revision=row.revision.n,
+        published_at=row.revision.published_at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        program=row.program,
+        starts=row.starts_at.timestamp() if row.starts_at else None,
+        ends=row.ends_at.timestamp() if row.ends_at else None,
+    )
+
+
+def bind_stored(stored: StoredPlan, *, directory: Directory, site: SiteFacts) -> BoundPlan:
+    """Bind a plan to the directory and to the items that it may show."""
+    items = load_items(site, item_keys(stored.program, directory), locale=stored.program["page"]["locale"])
+    return bind(stored, directory=directory, items=items, tag=opaque)
+
+
+def load_items(site: SiteFacts, keys: Iterable[str], *, locale: str) -> dict[str, Item]:
+    """Load blocks that stand in for themselves: items of catalogues, and defaults of components."""
+    from cms.compiler import compile_block
+    from cms.sources import load_sources
+
+    keys = set(keys)
+    if not keys:
+        return {}
+    rows = Block.objects.filter(site=site.id, key__in=keys).select_related("type", "published")
+    sources = load_sources(Site.objects.get(pk=site.id), [])
+    items = {}
+    for row in rows:
+        data = row.data if row.live else row.published.data if row.published else None
+        if data is not None:
+            fields = compile_block(parse_fields(row.type.fields)[0], data, sources=sources, locale=locale)
+            items[row.key] = {"type": row.type.key, "block": row.key, "fields": _finished(fields)}
+    return items
+
+
+def _finished(value: Any) -> Any:
+    """Return the value of an item with nothing left to fill: its texts are taken as written."""
+    if isinstance(value, list):
+        return [_finished(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "$text" in value:
+        return value["$text"]
+    if "$rich" in value:
+        parts = parse_text(value["$rich"], rich=True).parts
+        return RichText("".join(part for part in parts if isinstance(part, str)), {})
+    if "$item" in value:
+        return {"block": value["$item"]}
+    return {key: _finished(one) for key, one in value.items()}
+
+
+def read_site() -> SiteFacts:
+    """Read the one site; it is made by the first migration."""
+    row = Site.objects.order_by("pk").first()
+    if row is None:
+        row = Site.objects.create(key="main", title="Main site")
+    return SiteFacts(
+        id=row.pk,
+        locales=tuple(row.locales),
+        time_zone=row.time_zone,
+        requires_key=row.requires_key,
+        epoch=row.epoch,
+        directory_version=row.directory_version,
+        catalogue_version=row.catalogue_version,
+        title=row.title,
+    )
+
+
+def negotiate(site: SiteFacts, asked: str | None, accepted: str) -> str:
+    """Return the locale of an answer: `?locale=`, else the browser's, else the default; an unknown one falls back."""
+    wanted = [asked] if asked else [part.split(";")[0].strip() for part in accepted.split(",") if part.strip()]
+    by_lower = {locale.lower(): locale for locale in site.locales}
+    for locale in wanted[:10]:
+        for one in locale_chain(locale, site.locales)[:-1] or [locale]:
+            if one.lower() in by_lower:
+                return by_lower[one.lower()]
+    return site.locales[0]
+
+
+plan_store = PlanStore()
