@@ -50,16 +50,22 @@ def listed(bundle: Mapping[str, Any], part: str, report: Report) -> list[tuple[i
     for index, entry in enumerate(entries):
         key = entry.get(name) if isinstance(entry, Mapping) else None
         if not isinstance(key, str) or (name == "key" and not KEY_PATTERN.match(key)):
-            report.problems.append(Problem("invalid_key", f"/{part}/{index}/{name}", f"'{key}' is not a {name}."))
+            report.problems.append(
+                Problem("invalid_key", f"/{part}/{index}/{name}", f"'{key}' is not a {name}.")
+            )
         elif key in seen:
-            report.problems.append(Problem("duplicate_key", f"/{part}/{index}/{name}", f"'{key}' stands here twice."))
+            report.problems.append(
+                Problem("duplicate_key", f"/{part}/{index}/{name}", f"'{key}' stands here twice.")
+            )
         else:
             seen.add(key)
             good.append((index, entry))
     return good
 
 
-def load_structure(bundle: Mapping[str, Any], site: Site, report: Report, *, folder: Path | None) -> list[Template]:
+def load_structure(
+    bundle: Mapping[str, Any], site: Site, report: Report, *, folder: Path | None
+) -> list[Template]:
     """Load media, block types and templates; return the templates that changed."""
     for index, entry in listed(bundle, "media", report):
         _load_media(entry, site, report, f"/media/{index}", folder)
@@ -81,7 +87,9 @@ def _load_media(
     if entry.get("file"):
         path = ((folder or Path()) / str(entry["file"])).resolve()
         if folder is None or not path.is_relative_to(folder.resolve()) or not path.is_file():
-            report.problems.append(Problem("file_missing", f"{pointer}/file", f"There is no file '{entry['file']}'."))
+            report.problems.append(
+                Problem("file_missing", f"{pointer}/file", f"There is no file '{entry['file']}'.")
+            )
             return
         content = path.read_bytes()
         checksum = hashlib.sha256(content).hexdigest()
@@ -102,7 +110,7 @@ def _load_media(
 
 
 def _load_block_type(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
-    fields, problems = parse_fields(entry.get("fields", []))
+    _fields, problems = parse_fields(entry.get("fields", []))
     report.add(f"{pointer}/fields", problems)
     report.add(f"{pointer}/source", source_problems(entry.get("source", ""), of_page=False))
     values = {
@@ -193,7 +201,9 @@ def _load_blocks(
         type_ = types.get(str(entry.get("type")))
         if type_ is None:
             report.problems.append(
-                Problem("unknown_type", f"/blocks/{index}/type", f"There is no block type '{entry.get('type')}'.")
+                Problem(
+                    "unknown_type", f"/blocks/{index}/type", f"There is no block type '{entry.get('type')}'."
+                )
             )
             continue
         row = rows.get(entry["key"]) or Block(site=site, key=entry["key"], type=type_)
@@ -221,7 +231,13 @@ def _load_blocks(
 
 
 def publish_loaded(
-    blocks: Sequence[Block], pages: Sequence[Page], templates: Sequence[Template], report: Report, *, now: dt.datetime, author: Any = None
+    blocks: Sequence[Block],
+    pages: Sequence[Page],
+    templates: Sequence[Template],
+    report: Report,
+    *,
+    now: dt.datetime,
+    author: Any = None,
 ) -> None:
     """Publish what a bundle named; problems are reported with the page's path."""
     for block in blocks:

@@ -22,7 +22,11 @@ def feed(type_: BlockType, items: Sequence[Mapping[str, Any]], *, now: dt.dateti
     foreign = [key for key, block in existing.items() if block.type_id != type_.pk]
     if foreign:
         raise ContentError([Problem("key_taken", "/items", f"'{foreign[0]}' is a block of another type.")])
-    new = [Block(site=type_.site, key=k, type=type_, data=d, live=True) for k, d in data.items() if k not in existing]
+    new = [
+        Block(site=type_.site, key=k, type=type_, data=d, live=True)
+        for k, d in data.items()
+        if k not in existing
+    ]
     changed = [b for key, b in existing.items() if b.data != data[key] or not b.live]
     for block in changed:
         block.data, block.live, block.updated_at = data[block.key], True, now

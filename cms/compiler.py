@@ -45,7 +45,9 @@ def locale_chain(locale: str, locales: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*chain, locales[0]]))
 
 
-def compile_page(content: Mapping[str, Any], *, sources: Sources, locale: str, lenient: bool = False) -> Compiled:
+def compile_page(
+    content: Mapping[str, Any], *, sources: Sources, locale: str, lenient: bool = False
+) -> Compiled:
     """Compile one page for one locale; `lenient` leaves out variants whose block is not published."""
     return _Compiler(sources, locale, lenient).compile(content)
 
@@ -87,7 +89,8 @@ class _Compiler:
     def layout(self, item: Mapping[str, Any]) -> dict[str, Any] | None:
         template = self.sources.templates.get(item["template"])
         if template is None:
-            return self.problem("unknown_template", "/template", f"There is no template '{item['template']}'.")
+            self.problem("unknown_template", "/template", f"There is no template '{item['template']}'.")
+            return None
         return {
             "template": template.key,
             "rule": item.get("when") or None,
@@ -105,8 +108,16 @@ class _Compiler:
         ]
         return {"key": placement["placement"], "slot": slot, "variants": variants}
 
-    def variant(self, variant: Mapping[str, Any], base: SourceBlock | None, pointer: str) -> dict[str, Any] | None:
-        kind = "hide" if variant.get("hide") else "override" if variant.get("override") is not None else "replace"
+    def variant(
+        self, variant: Mapping[str, Any], base: SourceBlock | None, pointer: str
+    ) -> dict[str, Any] | None:
+        kind = (
+            "hide"
+            if variant.get("hide")
+            else "override"
+            if variant.get("override") is not None
+            else "replace"
+        )
         block: dict[str, Any] | None = None
         if kind != "hide":
             override = variant.get("override") or {}
@@ -133,7 +144,9 @@ class _Compiler:
                 self.problem("unknown_block", pointer, f"There is no block '{key}'.")
         return source
 
-    def block(self, source: SourceBlock, override: Mapping[str, Any], pointer: str, depth: int) -> dict[str, Any]:
+    def block(
+        self, source: SourceBlock, override: Mapping[str, Any], pointer: str, depth: int
+    ) -> dict[str, Any]:
         self.result.blocks.add(source.id)
         self.types[source.type.key] = source.type.source
         fields = {}
@@ -147,7 +160,9 @@ class _Compiler:
             return {"$item": source.key, "fields": fields}
         return {"type": source.type.key, "block": source.key, "fields": fields}
 
-    def field(self, definition: Field, data: Mapping[str, Any], override: Mapping[str, Any], pointer: str) -> Any:
+    def field(
+        self, definition: Field, data: Mapping[str, Any], override: Mapping[str, Any], pointer: str
+    ) -> Any:
         """Pick the value: per locale of the chain the override, then the base; null in an override empties."""
         over = override.get(definition.key, _ABSENT)
         base = data.get(definition.key)
@@ -174,7 +189,10 @@ class _Compiler:
 
     def value(self, definition: Field, value: Any, pointer: str, depth: int) -> Any:
         if definition.kind == "list":
-            one = [self.single(definition, definition.of, v, f"{pointer}/{i}", depth) for i, v in enumerate(value)]
+            one = [
+                self.single(definition, definition.of, v, f"{pointer}/{i}", depth)
+                for i, v in enumerate(value)
+            ]
             return [v for v in one if v is not None]
         return self.single(definition, definition.kind, value, pointer, depth)
 
@@ -202,7 +220,8 @@ class _Compiler:
 
     def nested(self, key: str, pointer: str, depth: int) -> dict[str, Any] | None:
         if depth >= MAX_DEPTH:
-            return self.problem("too_deep", pointer, f"Blocks nest deeper than {MAX_DEPTH}.")
+            self.problem("too_deep", pointer, f"Blocks nest deeper than {MAX_DEPTH}.")
+            return None
         source = self.published(key, pointer)
         return self.block(source, {}, pointer, depth + 1) if source else None
 

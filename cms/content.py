@@ -80,7 +80,9 @@ def refuse_cycles(block: Block) -> None:
             return
         seen |= level
     if BlockReference.objects.filter(source_id__in=level).exists():
-        raise ContentError([Problem("too_deep", "", f"Blocks in '{block.key}' nest deeper than {MAX_DEPTH}.")])
+        raise ContentError(
+            [Problem("too_deep", "", f"Blocks in '{block.key}' nest deeper than {MAX_DEPTH}.")]
+        )
 
 
 @transaction.atomic
@@ -112,11 +114,20 @@ def unpublish_block(block: Block, *, now: dt.datetime, author: Any = None) -> No
     paths = [
         page.path
         for page in published_pages_with([block])
-        if any(v.get("default") and v.get("block") == block.key for v in _variants(page.published.content))
+        if any(
+            v.get("default") and v.get("block") == block.key
+            for v in _variants(page.published.content if page.published else {"slots": {}})
+        )
     ]
     if paths:
         raise ContentError(
-            [Problem("block_in_use", "", f"'{block.key}' is the default on {', '.join(paths)}. Change those pages first.")]
+            [
+                Problem(
+                    "block_in_use",
+                    "",
+                    f"'{block.key}' is the default on {', '.join(paths)}. Change those pages first.",
+                )
+            ]
         )
     block.live, block.published = False, None
     block.save()
@@ -128,6 +139,8 @@ def _variants(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [v for placements in content["slots"].values() for p in placements for v in p["variants"]]
 
 
-def revert_block(block: Block, *, to: BlockRevision, now: dt.datetime, author: Any = None) -> BlockRevision | None:
+def revert_block(
+    block: Block, *, to: BlockRevision, now: dt.datetime, author: Any = None
+) -> BlockRevision | None:
     """Make an older revision the working copy again, as a new revision."""
     return save_block(block, to.data, now=now, author=author)

@@ -105,13 +105,21 @@ def _field_problems(item: Any, pointer: str, taken: set[str]) -> list[Problem]:
         for name in item.keys() - _ATTRIBUTES
     ]
     if not isinstance(key, str) or not KEY_PATTERN.match(key):
-        problems.append(Problem("invalid_key", f"{pointer}/key", "A field needs a key of small letters, digits, - and _."))
+        problems.append(
+            Problem("invalid_key", f"{pointer}/key", "A field needs a key of small letters, digits, - and _.")
+        )
     elif key in taken:
         problems.append(Problem("duplicate_key", f"{pointer}/key", f"There are two fields '{key}'."))
     if kind not in KINDS:
-        problems.append(Problem("unknown_kind", f"{pointer}/kind", f"'{kind}' is not a kind of field: {', '.join(KINDS)}."))
+        problems.append(
+            Problem(
+                "unknown_kind", f"{pointer}/kind", f"'{kind}' is not a kind of field: {', '.join(KINDS)}."
+            )
+        )
     if kind == "choice" and not _options_are_fine(item.get("options")):
-        problems.append(Problem("options_missing", f"{pointer}/options", "A choice needs options with key and title."))
+        problems.append(
+            Problem("options_missing", f"{pointer}/options", "A choice needs options with key and title.")
+        )
     if kind == "list" and item.get("of", "block") not in KINDS[:-1]:
         problems.append(Problem("unknown_kind", f"{pointer}/of", f"A list cannot be of '{item.get('of')}'."))
     return problems
@@ -133,7 +141,9 @@ def clean(fields: Sequence[Field], data: object, *, known: Known, pointer: str =
     for key in data.keys() - by_key.keys():
         result.problem("unknown_field", f"{pointer}/{key}", f"This block type has no field '{key}'.")
     for definition in fields:
-        value = _clean_field(definition, data.get(definition.key), result, known, f"{pointer}/{definition.key}")
+        value = _clean_field(
+            definition, data.get(definition.key), result, known, f"{pointer}/{definition.key}"
+        )
         if value is not None:
             result.data[definition.key] = value
     return result
@@ -147,7 +157,10 @@ def clean_overrides(fields: Sequence[Field], data: object, *, known: Known, poin
         return result
     named = [f for f in fields if f.key in data]
     result = clean(
-        [_optional(f) for f in named], {k: v for k, v in data.items() if v is not None}, known=known, pointer=pointer
+        [_optional(f) for f in named],
+        {k: v for k, v in data.items() if v is not None},
+        known=known,
+        pointer=pointer,
     )
     for key in data.keys() - {f.key for f in named}:
         if data[key] is None:
@@ -174,7 +187,9 @@ def _clean_field(definition: Field, value: Any, result: Cleaned, known: Known, p
     localized = per_locale(value, known.locales)
     for locale, one in localized.items():
         required = definition.required and locale == default
-        cleaned[locale] = _clean_value(definition, one, result, known, f"{pointer}/{locale}", required=required)
+        cleaned[locale] = _clean_value(
+            definition, one, result, known, f"{pointer}/{locale}", required=required
+        )
     if definition.required and default not in localized:
         result.problem("required", f"{pointer}/{default}", f"{definition.title} is required in {default}.")
     return {locale: one for locale, one in cleaned.items() if one is not None} or None
@@ -233,7 +248,9 @@ def _number(definition: Field, value: Any, result: Cleaned, known: Known, pointe
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return _wrong(result, pointer, definition, "a number")
     if definition.min is not None and value < definition.min:
-        return result.problem("too_small", pointer, f"{definition.title} must be at least {definition.min:g}.")
+        return result.problem(
+            "too_small", pointer, f"{definition.title} must be at least {definition.min:g}."
+        )
     if definition.max is not None and value > definition.max:
         return result.problem("too_large", pointer, f"{definition.title} must be at most {definition.max:g}.")
     return value
@@ -245,7 +262,9 @@ def _boolean(definition: Field, value: Any, result: Cleaned, known: Known, point
 
 def _date(definition: Field, value: Any, result: Cleaned, known: Known, pointer: str) -> Any:
     moment = as_date(value)
-    return moment or _wrong(result, pointer, definition, "a date such as 2026-11-22 or 2026-11-22T08:00:00Z")
+    if moment is None:
+        _wrong(result, pointer, definition, "a date such as 2026-11-22 or 2026-11-22T08:00:00Z")
+    return moment
 
 
 def as_date(value: object) -> str | None:
@@ -263,23 +282,33 @@ def as_date(value: object) -> str | None:
 def _choice(definition: Field, value: Any, result: Cleaned, known: Known, pointer: str) -> Any:
     keys = [key for key, _ in definition.options]
     if value not in keys:
-        return result.problem("unknown_option", pointer, f"{definition.title} must be one of {', '.join(keys)}.")
+        return result.problem(
+            "unknown_option", pointer, f"{definition.title} must be one of {', '.join(keys)}."
+        )
     return value
 
 
 def _link(definition: Field, value: Any, result: Cleaned, known: Known, pointer: str) -> Any:
     if isinstance(value, str):
         value = {"href": value}
-    if not isinstance(value, Mapping) or not value.keys() <= {"href", "label", "target"} or not value.get("href"):
+    if (
+        not isinstance(value, Mapping)
+        or not value.keys() <= {"href", "label", "target"}
+        or not value.get("href")
+    ):
         return _wrong(result, pointer, definition, 'a link: {"href", "label", "target"}')
     href = value["href"]
     if isinstance(href, Mapping):
         if href.keys() != {"page"} or not isinstance(href["page"], str):
             return result.problem("wrong_type", f"{pointer}/href", 'A link to a page is {"page": "/path"}.')
     elif not isinstance(href, str) or not safe_url(href):
-        return result.problem("unsafe_url", f"{pointer}/href", "A link goes to a path, an http(s) address, mailto: or tel:.")
+        return result.problem(
+            "unsafe_url", f"{pointer}/href", "A link goes to a path, an http(s) address, mailto: or tel:."
+        )
     if value.get("target") not in (None, "_blank", "_self"):
-        return result.problem("unknown_option", f"{pointer}/target", "The target of a link is _blank or _self.")
+        return result.problem(
+            "unknown_option", f"{pointer}/target", "The target of a link is _blank or _self."
+        )
     if not isinstance(value.get("label", ""), str):
         return result.problem("wrong_type", f"{pointer}/label", "The label of a link is text.")
     return dict(value)
@@ -300,7 +329,9 @@ def _media(definition: Field, value: Any, result: Cleaned, known: Known, pointer
         if not value.keys() <= {"url", "alt", "width", "height"} or not isinstance(value.get("url"), str):
             return _wrong(result, pointer, definition, 'a media key or {"url", "alt", "width", "height"}')
         if not safe_url(value["url"]):
-            return result.problem("unsafe_url", f"{pointer}/url", "An image lies at a path or an http(s) address.")
+            return result.problem(
+                "unsafe_url", f"{pointer}/url", "An image lies at a path or an http(s) address."
+            )
         return dict(value)
     if value not in known.media:
         return result.problem("unknown_media", pointer, f"There is no media '{value}'.")
@@ -328,7 +359,9 @@ def _list(definition: Field, value: Any, result: Cleaned, known: Known, pointer:
     if definition.min is not None and len(value) < definition.min:
         result.problem("too_few", pointer, f"{definition.title} needs at least {definition.min:g}.")
     clean_one = _CLEANERS[definition.of]
-    return [clean_one(definition, one, result, known, f"{pointer}/{index}") for index, one in enumerate(value)]
+    return [
+        clean_one(definition, one, result, known, f"{pointer}/{index}") for index, one in enumerate(value)
+    ]
 
 
 _CLEANERS: Mapping[str, Callable[[Field, Any, Cleaned, Known, str], Any]] = {

@@ -9,7 +9,9 @@ from django.db import models
 KEY_PATTERN = re.compile(r"^[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?$")
 KEY_HELP = "Small letters, digits, - and _; rules, bundles and answers use it."
 
-valid_key = RegexValidator(KEY_PATTERN, "Use small letters, digits, - and _ only, such as summer-sale.", "invalid_key")
+valid_key = RegexValidator(
+    KEY_PATTERN, "Use small letters, digits, - and _ only, such as summer-sale.", "invalid_key"
+)
 
 
 def key_field(**options: Any) -> "models.CharField[str, str]":

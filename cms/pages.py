@@ -79,7 +79,9 @@ def _spelled_date(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def content_problems(content: Mapping[str, Any], *, site: Site, known: Known, facts: Vocabulary) -> list[Problem]:
+def content_problems(
+    content: Mapping[str, Any], *, site: Site, known: Known, facts: Vocabulary
+) -> list[Problem]:
     """Say what is wrong with a page as written; whether it can be published is `cms.publishing`'s question."""
     problems: list[Problem] = []
     try:
@@ -91,14 +93,20 @@ def content_problems(content: Mapping[str, Any], *, site: Site, known: Known, fa
         row = Template.objects.filter(site=site, key=item.get("template")).first()
         if row is None:
             problems.append(
-                Problem("unknown_template", f"/templates/{index}", f"There is no template '{item.get('template')}'.")
+                Problem(
+                    "unknown_template",
+                    f"/templates/{index}",
+                    f"There is no template '{item.get('template')}'.",
+                )
             )
         else:
             slots |= {slot["key"]: slot for slot in row.slots}
         problems += rule_problems(item.get("when"), facts, f"/templates/{index}/when")
     for slot, placements in content.get("slots", {}).items():
         if slot not in slots:
-            problems.append(Problem("unknown_slot", f"/slots/{slot}", f"No template of this page has a slot '{slot}'."))
+            problems.append(
+                Problem("unknown_slot", f"/slots/{slot}", f"No template of this page has a slot '{slot}'.")
+            )
             continue
         problems += _slot_problems(slots[slot], placements, known, facts, site)
     problems += _duplicates(content)
@@ -117,20 +125,32 @@ def _duplicates(content: Mapping[str, Any]) -> list[Problem]:
             key = placement.get("placement")
             if key in seen:
                 problems.append(
-                    Problem("duplicate_key", f"/slots/{slot}/{index}/placement", f"There are two placements '{key}'.")
+                    Problem(
+                        "duplicate_key",
+                        f"/slots/{slot}/{index}/placement",
+                        f"There are two placements '{key}'.",
+                    )
                 )
             seen.add(key)
     return problems
 
 
 def _slot_problems(
-    slot: Mapping[str, Any], placements: Sequence[Mapping[str, Any]], known: Known, facts: Vocabulary, site: Site
+    slot: Mapping[str, Any],
+    placements: Sequence[Mapping[str, Any]],
+    known: Known,
+    facts: Vocabulary,
+    site: Site,
 ) -> list[Problem]:
     place = f"/slots/{slot['key']}"
     problems = []
     if slot.get("max") is not None and len(placements) > slot["max"]:
         problems.append(
-            Problem("too_many", place, f"The slot '{slot['key']}' takes at most {slot['max']} placements, not {len(placements)}.")
+            Problem(
+                "too_many",
+                place,
+                f"The slot '{slot['key']}' takes at most {slot['max']} placements, not {len(placements)}.",
+            )
         )
     for index, placement in enumerate(placements):
         key = placement.get("placement")
@@ -138,7 +158,9 @@ def _slot_problems(
             problems.append(Problem("invalid_key", f"{place}/{index}/placement", f"'{key}' is not a key."))
         variants = placement.get("variants") or []
         for n, variant in enumerate(variants):
-            problems += _variant_problems(slot, variant, variants, known, facts, site, f"{place}/{index}/variants/{n}")
+            problems += _variant_problems(
+                slot, variant, variants, known, facts, site, f"{place}/{index}/variants/{n}"
+            )
     return problems
 
 
@@ -155,7 +177,12 @@ def _variant_problems(
         Problem("unknown_attribute", f"{place}/{name}", f"A variant has no '{name}'.")
         for name in variant.keys() - _VARIANT_KEYS
     ]
-    if sum((variant.get("block") is not None, variant.get("override") is not None, bool(variant.get("hide")))) > 1:
+    if (
+        sum(
+            (variant.get("block") is not None, variant.get("override") is not None, bool(variant.get("hide")))
+        )
+        > 1
+    ):
         problems.append(Problem("one_of", place, "A variant has exactly one of block, override and hide."))
     if variant.get("default") and (variant.get("when") or variant.get("starts_at") or variant.get("ends_at")):
         problems.append(Problem("default_is_plain", place, "The default has no rule and no dates."))
@@ -193,7 +220,11 @@ def _override_problems(
     default = next((v for v in siblings if v.get("default")), None)
     type_key = known.blocks.get((default or {}).get("block") or "")
     if type_key is None:
-        return [Problem("override_without_base", place, "An override changes the default's block, and there is none.")]
+        return [
+            Problem(
+                "override_without_base", place, "An override changes the default's block, and there is none."
+            )
+        ]
     fields, _ = parse_fields(BlockType.objects.get(site=site, key=type_key).fields)
     return clean_overrides(fields, variant["override"], known=known, pointer=f"{place}/override").problems
 
@@ -205,7 +236,9 @@ def _date_problems(variant: Mapping[str, Any], place: str) -> list[Problem]:
             problems.append(Problem("wrong_type", f"{place}/{name}", f"'{variant[name]}' is not a date."))
     starts, ends = as_date(variant.get("starts_at")), as_date(variant.get("ends_at"))
     if starts and ends and starts >= ends:
-        problems.append(Problem("ends_before_it_starts", f"{place}/ends_at", "The variant ends before it starts."))
+        problems.append(
+            Problem("ends_before_it_starts", f"{place}/ends_at", "The variant ends before it starts.")
+        )
     return problems
 
 
@@ -215,13 +248,13 @@ def write_page(content: Mapping[str, Any], *, site: Site, known: Known | None = 
 
     Raises ContentError with the place of everything that is wrong; then nothing is written.
     """
-    problems = content_problems(
-        content, site=site, known=known or known_to(site), facts=vocabulary(site.pk)
-    )
+    problems = content_problems(content, site=site, known=known or known_to(site), facts=vocabulary(site.pk))
     if errors := errors_among(problems):
         raise ContentError(errors)
     path = normalise(content["path"])
-    page = Page.objects.select_for_update(of=("self",)).filter(site=site, path=path).first() or Page(site=site, path=path)
+    page = Page.objects.select_for_update(of=("self",)).filter(site=site, path=path).first() or Page(
+        site=site, path=path
+    )
     before = content_of(page) if page.pk else None
     _write_rows(page, content)
     return page, content_of(page) != before
@@ -280,7 +313,13 @@ def _variant(
     blocks: Mapping[str, Block],
 ) -> Variant:
     override = spelled.get("override")
-    kind = Variant.Kind.HIDE if spelled.get("hide") else Variant.Kind.OVERRIDE if override is not None else Variant.Kind.REPLACE
+    kind = (
+        Variant.Kind.HIDE
+        if spelled.get("hide")
+        else Variant.Kind.OVERRIDE
+        if override is not None
+        else Variant.Kind.REPLACE
+    )
     base = next((blocks.get(v.get("block") or "") for v in siblings if v.get("default")), None)
     return Variant(
         placement=placement,

@@ -52,7 +52,9 @@ def _problems(
     for one in compiled:
         if one.untranslated and one.program["page"]["locale"] != site.default_locale:
             problems += [
-                Problem("untranslated", pointer, f"Not translated to {one.program['page']['locale']}.", "warning")
+                Problem(
+                    "untranslated", pointer, f"Not translated to {one.program['page']['locale']}.", "warning"
+                )
                 for pointer in dict.fromkeys(one.untranslated)
             ]
     return tuple(dict.fromkeys(problems))
@@ -62,24 +64,42 @@ def _completeness(content: Mapping[str, Any], sources: Sources) -> Iterator[Prob
     """Yield what a draft may lack and a published page may not."""
     templates = templates_of(content)
     if sum(bool(t.get("default")) for t in templates) != 1 or not templates[-1].get("default"):
-        yield Problem("default_missing", "/templates", "The last template, and only the last, is the default.")
+        yield Problem(
+            "default_missing", "/templates", "The last template, and only the last, is the default."
+        )
     if not content.get("title"):
         yield Problem("required", "/title", "A page needs a title.")
-    slots = {s["key"]: s for t in templates if (row := sources.templates.get(t["template"] or "")) for s in row.slots}
+    slots = {
+        s["key"]: s
+        for t in templates
+        if (row := sources.templates.get(t["template"] or ""))
+        for s in row.slots
+    }
     for key, slot in slots.items():
         count = len(content.get("slots", {}).get(key, ()))
         if count < (slot.get("min") or 0):
-            yield Problem("too_few", f"/slots/{key}", f"The slot '{key}' needs at least {slot['min']} placements.")
+            yield Problem(
+                "too_few", f"/slots/{key}", f"The slot '{key}' needs at least {slot['min']} placements."
+            )
     for slot_key, placements in content.get("slots", {}).items():
         for index, placement in enumerate(placements):
-            yield from _variants_complete(placement.get("variants") or [], f"/slots/{slot_key}/{index}/variants")
+            yield from _variants_complete(
+                placement.get("variants") or [], f"/slots/{slot_key}/{index}/variants"
+            )
 
 
 def _variants_complete(variants: Sequence[Mapping[str, Any]], place: str) -> Iterator[Problem]:
     defaults = [index for index, variant in enumerate(variants) if variant.get("default")]
     if defaults != [len(variants) - 1]:
         yield Problem("default_missing", place, "The last variant, and only the last, is the default.")
-    always = next((i for i, v in enumerate(variants) if not v.get("when") and not v.get("starts_at") and not v.get("ends_at") and not v.get("cap")), None)
+    always = next(
+        (
+            i
+            for i, v in enumerate(variants)
+            if not v.get("when") and not v.get("starts_at") and not v.get("ends_at") and not v.get("cap")
+        ),
+        None,
+    )
     for index, variant in enumerate(variants):
         if variant.get("block") is None and variant.get("override") is None and not variant.get("hide"):
             yield Problem("required", f"{place}/{index}", "A variant needs one of block, override and hide.")
@@ -89,7 +109,9 @@ def _variants_complete(variants: Sequence[Mapping[str, Any]], place: str) -> Ite
             )  # fmt: skip
 
 
-def _text_problems(program: Mapping[str, Any], facts: Vocabulary, locales: Sequence[str]) -> Iterator[Problem]:
+def _text_problems(
+    program: Mapping[str, Any], facts: Vocabulary, locales: Sequence[str]
+) -> Iterator[Problem]:
     """Check every text with placeholders that stands in a plan."""
     for placement in program["placements"]:
         for variant in placement["variants"]:
@@ -122,7 +144,14 @@ def _permutations(content: Mapping[str, Any]) -> list[Problem]:
             count *= max(1, len(placement.get("variants") or []))
     if count <= MAX_PERMUTATIONS:
         return []
-    return [Problem("many_permutations", "/slots", f"This page has {count:,} permutations; a CDN will hold few of them.", "warning")]
+    return [
+        Problem(
+            "many_permutations",
+            "/slots",
+            f"This page has {count:,} permutations; a CDN will hold few of them.",
+            "warning",
+        )
+    ]
 
 
 def source_problems(source: str, *, of_page: bool) -> tuple[Problem, ...]:
@@ -152,17 +181,30 @@ def _checksum(program: Mapping[str, Any]) -> str:
 
 
 def _same(page: Page, compiled: Sequence[Compiled]) -> bool:
-    served = set(Plan.objects.filter(revision=page.published_id, active=True).values_list("locale", "checksum"))
+    served = set(
+        Plan.objects.filter(revision=page.published_id, active=True).values_list("locale", "checksum")
+    )
     return served == {(one.program["page"]["locale"], _checksum(one.program)) for one in compiled}
 
 
 def _release(
-    page: Page, content: dict[str, Any], compiled: Sequence[Compiled], *, now: dt.datetime, author: Any, cause: str
+    page: Page,
+    content: dict[str, Any],
+    compiled: Sequence[Compiled],
+    *,
+    now: dt.datetime,
+    author: Any,
+    cause: str,
 ) -> PageRevision:
     """Store a revision and its plans, and let them be served from their date on."""
     latest = page.revisions.first()
     revision = PageRevision.objects.create(
-        page=page, n=latest.n + 1 if latest else 1, content=content, cause=cause, published_at=now, published_by=author
+        page=page,
+        n=latest.n + 1 if latest else 1,
+        content=content,
+        cause=cause,
+        published_at=now,
+        published_by=author,
     )
     scheduled = page.go_live_at is not None and page.go_live_at > now
     if not scheduled:
@@ -207,7 +249,9 @@ def revert_page(page: Page, *, to: PageRevision) -> Page:
 def published_pages_with(blocks: Iterable[Block]) -> "QuerySet[Page]":
     """Return the published pages whose plans contain one of the blocks."""
     plans = Plan.objects.filter(active=True, blocks__overlap=[b.pk for b in blocks])
-    return Page.objects.filter(pk__in=plans.values("page"), published__isnull=False).select_related("site", "published")
+    return Page.objects.filter(pk__in=plans.values("page"), published__isnull=False).select_related(
+        "site", "published"
+    )
 
 
 def recompile_with(blocks: Iterable[Block], *, now: dt.datetime, cause: str, author: Any = None) -> int:
@@ -218,7 +262,9 @@ def recompile_with(blocks: Iterable[Block], *, now: dt.datetime, cause: str, aut
 def recompile_using(template: Template, *, now: dt.datetime, cause: str, author: Any = None) -> int:
     """Compile the published pages that use a template again."""
     pages = Page.objects.filter(templates__template=template, published__isnull=False).distinct()
-    return recompile(pages.select_related("site", "published").order_by("pk"), now=now, cause=cause, author=author)
+    return recompile(
+        pages.select_related("site", "published").order_by("pk"), now=now, cause=cause, author=author
+    )
 
 
 def recompile(pages: "QuerySet[Page]", *, now: dt.datetime, cause: str, author: Any = None) -> int:
@@ -240,6 +286,8 @@ def recompile_page(page: Page, *, now: dt.datetime, cause: str, author: Any = No
         return
     content = page.published.content
     sources = load_sources(page.site, [content])
-    compiled = [compile_page(content, sources=sources, locale=locale, lenient=True) for locale in page.site.locales]
+    compiled = [
+        compile_page(content, sources=sources, locale=locale, lenient=True) for locale in page.site.locales
+    ]
     if not _same(page, compiled):
         _release(page, content, compiled, now=now, author=author, cause=cause)

@@ -31,7 +31,10 @@ def render_page(
     def render(block: Block) -> Markup:
         return render_block(block, types=types, locale=page["locale"], render=render)
 
-    shown = {key: [{**_shown(block, render), "html": render(block)} for block in blocks] for key, blocks in slots.items()}
+    shown = {
+        key: [{**_shown(block, render), "html": render(block)} for block in blocks]
+        for key, blocks in slots.items()
+    }
     if source:
         try:
             context = {"page": page, "slots": shown, "site": site}
@@ -98,7 +101,9 @@ def _plain_field(key: str, value: Any) -> Markup:
         if "html" in value:
             return Markup(value["html"])  # noqa: S704  # a nested block, rendered above
         if "href" in value:
-            return Markup('<p><a href="{}">{}</a></p>').format(value["href"], value.get("label") or value["href"])
+            return Markup('<p><a href="{}">{}</a></p>').format(
+                value["href"], value.get("label") or value["href"]
+            )
         if "url" in value:
             return Markup('<img src="{}" alt="{}">').format(value["url"], value.get("alt") or "")
         return Markup("")

@@ -9,7 +9,19 @@ is_publisher = rules.is_group_member(PUBLISHERS)
 may_write = rules.is_superuser | is_author | is_publisher
 may_publish = rules.is_superuser | is_publisher
 
-for model in ("site", "blocktype", "block", "blockrevision", "media", "template", "page", "pagetemplate", "placement", "variant", "pagerevision"):
+for model in (
+    "site",
+    "blocktype",
+    "block",
+    "blockrevision",
+    "media",
+    "template",
+    "page",
+    "pagetemplate",
+    "placement",
+    "variant",
+    "pagerevision",
+):
     rules.add_perm(f"cms.view_{model}", may_write)
 for model in ("blocktype", "block", "media", "template", "page", "pagetemplate", "placement", "variant"):
     rules.add_perm(f"cms.add_{model}", may_write)

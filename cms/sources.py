@@ -63,11 +63,18 @@ def load_sources(site: Site, contents: Iterable[Mapping[str, Any]], *, draft: bo
             break
         exists |= {row.key: types[row.type_id].key for row in rows}
         blocks |= {b.key: b for row in rows if (b := _source_block(row, types[row.type_id], draft=draft))}
-        wanted = {key for row in rows if row.key in blocks for key in keys_in(blocks[row.key].type.fields, blocks[row.key].data)}
+        wanted = {
+            key
+            for row in rows
+            if row.key in blocks
+            for key in keys_in(blocks[row.key].type.fields, blocks[row.key].data)
+        }
     return Sources(
         blocks=blocks,
         exists=exists,
-        templates={t.key: SourceTemplate(t.key, tuple(t.slots), t.source) for t in Template.objects.filter(site=site)},
+        templates={
+            t.key: SourceTemplate(t.key, tuple(t.slots), t.source) for t in Template.objects.filter(site=site)
+        },
         media={m.key: _source_media(m) for m in Media.objects.filter(site=site)},
         locales=tuple(site.locales),
     )

@@ -4,6 +4,7 @@ In: environment variables and the data directory `TESSERA_VAR`. Out: Django's se
 A secret that the environment does not give is made on the first start and kept in `TESSERA_VAR/secret.json`.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -31,10 +32,8 @@ def _made_secrets() -> dict[str, str]:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(made, file)
-        try:
-            os.link(draft, path)  # fails when somebody else was first: theirs counts
-        except FileExistsError:
-            pass
+        with contextlib.suppress(FileExistsError):  # somebody else was first: theirs counts
+            os.link(draft, path)
         draft.unlink()
     loaded: dict[str, str] = json.loads(path.read_text())
     return loaded
@@ -266,7 +265,9 @@ CORS_EXPOSE_HEADERS = ["etag", "surrogate-key", "server-timing", "retry-after"]
 APPEND_SLASH = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+)
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -350,15 +351,27 @@ UNFOLD = {
                 "title": "Content",
                 "items": [
                     {"title": "Pages", "icon": "web", "link": reverse_lazy("admin:cms_page_changelist")},
-                    {"title": "Blocks", "icon": "widgets", "link": reverse_lazy("admin:cms_block_changelist")},
+                    {
+                        "title": "Blocks",
+                        "icon": "widgets",
+                        "link": reverse_lazy("admin:cms_block_changelist"),
+                    },
                     {"title": "Media", "icon": "image", "link": reverse_lazy("admin:cms_media_changelist")},
                 ],
             },
             {
                 "title": "Structure",
                 "items": [
-                    {"title": "Block types", "icon": "category", "link": reverse_lazy("admin:cms_blocktype_changelist")},
-                    {"title": "Templates", "icon": "dashboard", "link": reverse_lazy("admin:cms_template_changelist")},
+                    {
+                        "title": "Block types",
+                        "icon": "category",
+                        "link": reverse_lazy("admin:cms_blocktype_changelist"),
+                    },
+                    {
+                        "title": "Templates",
+                        "icon": "dashboard",
+                        "link": reverse_lazy("admin:cms_template_changelist"),
+                    },
                     {"title": "Site", "icon": "language", "link": reverse_lazy("admin:cms_site_changelist")},
                 ],
             },
@@ -390,9 +403,21 @@ UNFOLD = {
             {
                 "title": "Consent",
                 "items": [
-                    {"title": "Purposes", "icon": "task", "link": reverse_lazy("admin:consent_purpose_changelist")},
-                    {"title": "Notices", "icon": "article", "link": reverse_lazy("admin:consent_noticeversion_changelist")},
-                    {"title": "Ledger", "icon": "lock", "link": reverse_lazy("admin:consent_consentevent_changelist")},
+                    {
+                        "title": "Purposes",
+                        "icon": "task",
+                        "link": reverse_lazy("admin:consent_purpose_changelist"),
+                    },
+                    {
+                        "title": "Notices",
+                        "icon": "article",
+                        "link": reverse_lazy("admin:consent_noticeversion_changelist"),
+                    },
+                    {
+                        "title": "Ledger",
+                        "icon": "lock",
+                        "link": reverse_lazy("admin:consent_consentevent_changelist"),
+                    },
                     {
                         "title": "Effects",
                         "icon": "cleaning_services",

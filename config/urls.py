@@ -18,7 +18,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/consent", ConsentView.as_view(), name="consent"),
     path("api/v1/consent/history", ConsentHistoryView.as_view(), name="consent-history"),
     path("api/v1/catalogue/<slug:type_key>", catalogue.CatalogueView.as_view(), name="catalogue"),
-    re_path(r"^v1/(?P<call>track|identify|page|screen|group|alias|batch|[tipsgabm])$", events.collect, name="events"),
+    re_path(
+        r"^v1/(?P<call>track|identify|page|screen|group|alias|batch|[tipsgabm])$",
+        events.collect,
+        name="events",
+    ),
     path("v1/projects/<str:write_key>/settings", events.settings_of, name="sdk-settings"),
     path("sourceConfig/", events.settings_of, name="sdk-source-config"),
     path("privacy/", privacy, name="privacy"),

@@ -42,7 +42,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
     parts = {"postgresql": _database_answers(), "redis": _redis_answers()}
     degraded = [name for name, works in parts.items() if not works]
     status = 200 if parts["postgresql"] else 503
-    return JsonResponse({"status": "ready" if status == 200 else "unavailable", "degraded": degraded}, status=status)
+    return JsonResponse(
+        {"status": "ready" if status == 200 else "unavailable", "degraded": degraded}, status=status
+    )
 
 
 def _database_answers() -> bool:
@@ -62,11 +64,15 @@ def _redis_answers() -> bool:
 
 
 def _error(request: HttpRequest, status: int, code: str, sentence: str) -> HttpResponse:
-    wants_page = "text/html" in request.headers.get("Accept", "") and not request.path.startswith(("/api/", "/v1/"))
+    wants_page = "text/html" in request.headers.get("Accept", "") and not request.path.startswith(
+        ("/api/", "/v1/")
+    )
     if wants_page:
         return render(request, "error.html", {"status": status, "sentence": sentence}, status=status)
     kind = "client_error" if status < 500 else "server_error"
-    return JsonResponse({"type": kind, "errors": [{"code": code, "detail": sentence, "attr": None}]}, status=status)
+    return JsonResponse(
+        {"type": kind, "errors": [{"code": code, "detail": sentence, "attr": None}]}, status=status
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -78,7 +78,9 @@ def check_choices(choices: object, *, site_id: int) -> dict[str, bool]:
         if not isinstance(wanted, bool):
             raise DecisionError("invalid", f"purposes.{key}", "Answer each purpose with true or false.")
         if known[key].required and not wanted:
-            raise DecisionError("required_purpose", f"purposes.{key}", f"'{key}' is necessary and cannot be refused.")
+            raise DecisionError(
+                "required_purpose", f"purposes.{key}", f"'{key}' is necessary and cannot be refused."
+            )
     return dict(choices)
 
 
@@ -89,11 +91,15 @@ def check_notice(version: object, *, site_id: int, now: dt.datetime) -> NoticeVe
         return current
     known = isinstance(version, str) and version.isdecimal() and len(version) < 9
     if known and NoticeVersion.objects.filter(site_id=site_id, n=int(str(version))).exists():
-        raise DecisionError("notice_superseded", "notice", f"The notice has changed: the current one is {current.n}.")
+        raise DecisionError(
+            "notice_superseded", "notice", f"The notice has changed: the current one is {current.n}."
+        )
     raise DecisionError("notice_unknown", "notice", "Name the version of the notice that was shown.")
 
 
-def decide(subject_id: uuid.UUID | None, choices: Mapping[str, bool], *, how: How, now: dt.datetime) -> Decision:
+def decide(
+    subject_id: uuid.UUID | None, choices: Mapping[str, bool], *, how: How, now: dt.datetime
+) -> Decision:
     """Record a decision; purposes that are not named stay as they are."""
     if subject_id is None and not any(wanted for key, wanted in choices.items() if key != NECESSARY):
         states = states_of(None, now=now)
@@ -179,4 +185,6 @@ def record_gpc(subject_id: uuid.UUID, *, site_id: int, now: dt.datetime) -> bool
 
 def history_of(subject_id: uuid.UUID) -> list[ConsentEvent]:
     """Return a subject's entries of the ledger, the newest first."""
-    return list(ConsentEvent.objects.filter(subject_key=subject_id).order_by("-seq")[: settings.HISTORY_LIMIT])
+    return list(
+        ConsentEvent.objects.filter(subject_key=subject_id).order_by("-seq")[: settings.HISTORY_LIMIT]
+    )

@@ -92,12 +92,18 @@ def _still_closed(job: PropagationJob) -> list[str]:
 def reconcile(*, now: dt.datetime) -> int:
     """Find subjects of whom something is kept without a granted purpose; return for how many a duty was written."""
     found: dict[uuid.UUID, set[str]] = {}
-    for purpose in Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON).values_list("key", flat=True).distinct():
+    for purpose in (
+        Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON)
+        .values_list("key", flat=True)
+        .distinct()
+    ):
         for one in holders():
             if one.held is None:
                 continue
             granted = ConsentState.objects.filter(**{f"state__{purpose}": "granted"}).values("subject_id")
-            for subject in one.held(purpose).exclude(subject_key__in=granted).values_list("subject_key", flat=True):
+            for subject in (
+                one.held(purpose).exclude(subject_key__in=granted).values_list("subject_key", flat=True)
+            ):
                 found.setdefault(subject, set()).add(purpose)
     owed = sum(_record_silent_change(subject, purposes, now) for subject, purposes in found.items())
     if owed:
@@ -121,6 +127,10 @@ def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.dat
     ConsentState.objects.filter(pk=row.pk).update(version=F("version") + 1)
     row.refresh_from_db()
     entries = [Entry(purpose=p, action="withdrawn", method="reconciled", actor="system") for p in closed]
-    owe(subject_id, append(subject_id, entries, site_id=row.site_id, payload={"cause": "reconciled"}, now=now), now=now)
+    owe(
+        subject_id,
+        append(subject_id, entries, site_id=row.site_id, payload={"cause": "reconciled"}, now=now),
+        now=now,
+    )
     announce_after_commit(subject_id, gates_of(row, now=now.timestamp()))
     return True

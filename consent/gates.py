@@ -30,7 +30,12 @@ CLOSED = Gates()
 
 
 def open_gates(
-    state: Mapping[str, str], *, expires: Mapping[str, float], version: int, closed: Collection[str], now: float
+    state: Mapping[str, str],
+    *,
+    expires: Mapping[str, float],
+    version: int,
+    closed: Collection[str],
+    now: float,
 ) -> Gates:
     """Return the gates that a stored state opens; `closed` are the purposes a kept signal refuses."""
     granted = {

@@ -59,7 +59,7 @@ class HotStore:
 
     def put(self, key: str, payload: bytes, *, version: int, ttl_seconds: float) -> bool:
         """Write an entry unless a newer one is there; return whether it was written."""
-        arguments = [version, payload, int(ttl_seconds * 1000)]
+        arguments: list[bytes | int | str | float] = [version, payload, int(ttl_seconds * 1000)]
         return bool(self._guarded(lambda: self._put(keys=[key], args=arguments)))
 
     def delete(self, *keys: str) -> int:

@@ -34,7 +34,12 @@ class Entry:
 
 
 def append(
-    subject_id: uuid.UUID, entries: Sequence[Entry], *, site_id: int, payload: Mapping[str, Any], now: dt.datetime
+    subject_id: uuid.UUID,
+    entries: Sequence[Entry],
+    *,
+    site_id: int,
+    payload: Mapping[str, Any],
+    now: dt.datetime,
 ) -> list[ConsentEvent]:
     """Append entries to a subject's chain; the caller holds the lock on the subject's consent state."""
     last = ConsentEvent.objects.filter(subject_key=subject_id).order_by("-seq").first()

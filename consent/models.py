@@ -72,7 +72,9 @@ class NoticeVersion(models.Model):
     class Meta:
         ordering = ["-n"]
         constraints = [models.UniqueConstraint(fields=["site_id", "n"], name="notice_version_once")]
-        triggers = [pgtrigger.Protect(name="notice_is_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [
+            pgtrigger.Protect(name="notice_is_immutable", operation=pgtrigger.Update | pgtrigger.Delete)
+        ]
 
     def __str__(self) -> str:
         return f"Notice {self.n}"
@@ -117,7 +119,9 @@ class SubjectKey(models.Model):
 class ConsentState(models.Model):
     """What holds for one subject now: one row, the single source at decision time."""
 
-    subject = models.OneToOneField(Subject, on_delete=models.CASCADE, primary_key=True, related_name="consent")
+    subject = models.OneToOneField(
+        Subject, on_delete=models.CASCADE, primary_key=True, related_name="consent"
+    )
     site_id = models.PositiveBigIntegerField(default=1)
     version = models.PositiveBigIntegerField(default=0)
     state = models.JSONField(default=dict, help_text="Purpose → granted, refused, withdrawn or expired.")
@@ -198,7 +202,9 @@ class PropagationJob(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["not_before"], condition=models.Q(state="pending"), name="propagation_waiting")
+            models.Index(
+                fields=["not_before"], condition=models.Q(state="pending"), name="propagation_waiting"
+            )
         ]
 
     def __str__(self) -> str:

@@ -87,5 +87,7 @@ def _new_version(site_id: int, texts: dict[str, Any], digest: str, now: dt.datet
 
 def spelled_notice(notice: NoticeVersion, locale: str) -> dict[str, Any]:
     """Return the notice as an answer shows it, in the locale or its fallback."""
-    found = next((one for one in (locale, locale.split("-")[0], "en") if one in notice.texts), next(iter(notice.texts)))
+    found = next(
+        (one for one in (locale, locale.split("-")[0], "en") if one in notice.texts), next(iter(notice.texts))
+    )
     return {"version": str(notice.n), "locale": found, **notice.texts[found]}

@@ -26,7 +26,9 @@ def receipt_of(events: Sequence[ConsentEvent], row: ConsentState) -> dict[str, A
         "event_time": last.at.isoformat().replace("+00:00", "Z"),
         "gpc": row.gpc,
         "purposes": [_purpose(event, purposes.get(event.purpose)) for event in events],
-        "ledger": [{"seq": e.seq, "commitment": e.commitment, "prev": e.prev_hash, "hash": e.hash} for e in events],
+        "ledger": [
+            {"seq": e.seq, "commitment": e.commitment, "prev": e.prev_hash, "hash": e.hash} for e in events
+        ],
     }
 
 

@@ -22,7 +22,9 @@ class Unreadable(Exception):
 
 @lru_cache(maxsize=4)
 def _ring(keks: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(hashlib.sha256(kek.encode()).digest())) for kek in keks])
+    return MultiFernet(
+        [Fernet(base64.urlsafe_b64encode(hashlib.sha256(kek.encode()).digest())) for kek in keks]
+    )
 
 
 def _key_ring() -> MultiFernet:

@@ -45,7 +45,10 @@ def _copy(subject_id: uuid.UUID, gates: Gates, read_at: float) -> None:
     left = until - time.time()
     if left > 0:
         hot_store().put(
-            gates_key(subject_id), encode(gates, until=until), version=gates.version, ttl_seconds=max(left, 0.001)
+            gates_key(subject_id),
+            encode(gates, until=until),
+            version=gates.version,
+            ttl_seconds=max(left, 0.001),
         )
 
 

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+
 from cms.errors import ContentError, errors_among
 from cms.models.site import current_site
 from cms.roles import ensure_roles
 from consent.decisions import How, decide
 from consent.enforcement import enforce
 from consent.purposes import current_notice
-from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
-
 from demo.state import FOLDER, Demo, personas, remember
 from personalization.bundle import load_bundle
 from personalization.ingest.message import Message, read
@@ -26,12 +26,18 @@ from personalization.models import ApiKey, SegmentRun
 from personalization.segments.directory import rebuild
 from personalization.segments.refresh import refresh
 
-LOGINS = (("admin", "administrator", None), ("paula", "publisher", "Publishers"), ("arthur", "author", "Authors"))
+LOGINS = (
+    ("admin", "administrator", None),
+    ("paula", "publisher", "Publishers"),
+    ("arthur", "author", "Authors"),
+)
 
 
 def load_demo(*, now: dt.datetime) -> Demo:
     """Load everything; what is there already is updated."""
-    report = load_bundle(json.loads((FOLDER / "bundle.json").read_text()), now=now, publish=True, folder=FOLDER)
+    report = load_bundle(
+        json.loads((FOLDER / "bundle.json").read_text()), now=now, publish=True, folder=FOLDER
+    )
     if errors := errors_among(report.problems):
         raise ContentError(errors)
     site = current_site()
@@ -67,9 +73,17 @@ def _messages(persona: Mapping[str, Any], visitor: str, now: dt.datetime) -> lis
     for order in persona.get("orders", ()):
         total = sum(p["price"] * p.get("quantity", 1) for p in order["products"])
         happened = (now - dt.timedelta(days=order["days_ago"])).isoformat()
-        properties = {"order_id": uuid.uuid4().hex[:12], "revenue": round(total, 2), "products": order["products"]}
-        raw.append({"type": "track", "event": "Order Completed", "timestamp": happened, "properties": properties})
-    return [read({**one, "anonymousId": visitor, "messageId": uuid.uuid4().hex}, received_at=now) for one in raw]
+        properties = {
+            "order_id": uuid.uuid4().hex[:12],
+            "revenue": round(total, 2),
+            "products": order["products"],
+        }
+        raw.append(
+            {"type": "track", "event": "Order Completed", "timestamp": happened, "properties": properties}
+        )
+    return [
+        read({**one, "anonymousId": visitor, "messageId": uuid.uuid4().hex}, received_at=now) for one in raw
+    ]
 
 
 def _logins() -> None:

@@ -9,7 +9,9 @@ from demo import views
 urlpatterns = [
     path("demo/toolbar", views.toolbar),
     path("demo/persona", views.become),
-    re_path(r"^media/(?P<path>[0-9a-f]{32}\.(?:jpg|png|webp|gif))$", serve, {"document_root": settings.MEDIA_ROOT}),
+    re_path(
+        r"^media/(?P<path>[0-9a-f]{32}\.(?:jpg|png|webp|gif))$", serve, {"document_root": settings.MEDIA_ROOT}
+    ),
     path("", views.storefront, name="storefront"),
     path("<path:path>", views.storefront),
 ]

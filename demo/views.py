@@ -2,8 +2,6 @@
 
 import uuid
 
-from consent.api.asking import fresh_token, set_refusal_cookie, set_visitor_cookie, visitor_of
-from consent.purposes import current_notice
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
@@ -13,6 +11,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from consent.api.asking import fresh_token, set_refusal_cookie, set_visitor_cookie, visitor_of
+from consent.purposes import current_notice
 from demo.state import Demo, loaded, personas
 from personalization.api import pages
 
@@ -43,7 +43,9 @@ def toolbar(request: HttpRequest) -> HttpResponse:
     """Tell the storefront's script which personas there are and who one is now."""
     demo = _demo()
     visitor = visitor_of(request)
-    current = next((key for key, one in demo.personas.items() if one and visitor and uuid.UUID(one) == visitor), None)
+    current = next(
+        (key for key, one in demo.personas.items() if one and visitor and uuid.UUID(one) == visitor), None
+    )
     if current is None and settings.CONSENT_COOKIE in request.COOKIES:
         current = next((key for key, one in demo.personas.items() if one is None), None)
     shown = [{name: p[name] for name in ("key", "title", "description")} for p in personas()]
@@ -57,7 +59,9 @@ def become(request: HttpRequest) -> HttpResponse:
     """Become a persona, or nobody."""
     demo = _demo()
     target = request.POST.get("next", "/")
-    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}) or not target.startswith("/"):
+    if not url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}
+    ) or not target.startswith("/"):
         target = "/"
     response = HttpResponseRedirect(target)
     key = request.POST.get("persona", "")

@@ -17,7 +17,6 @@ class PersonalizationConfig(AppConfig):
         from cms.facts import register_facts
         from cms.signals import site_changed
         from consent.holders import register_holder
-
         from personalization.keeping import HOLDERS
         from personalization.segments.directory import facts_of_site
 

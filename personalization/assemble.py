@@ -77,7 +77,9 @@ def decide(
     if plan.segments:
         facts["segments"] = memberships(plan.segments, facts, visitor) | dict(segments or {})
     layout = _layout(plan, facts)
-    choices = tuple([_choose(plan, p, facts, visitor, now, (force or {}).get(p.key)) for p in plan.placements])
+    choices = tuple(
+        [_choose(plan, p, facts, visitor, now, (force or {}).get(p.key)) for p in plan.placements]
+    )
     return Decision(plan, layout, choices, facts, visitor, now, _key(plan, layout, choices, sign))
 
 
@@ -109,7 +111,9 @@ def _choose(
         truth = True if variant.rule is None else variant.rule.evaluate(facts)
         if truth is False:
             continue
-        if (variant.starts is not None and now < variant.starts) or (variant.ends is not None and now >= variant.ends):
+        if (variant.starts is not None and now < variant.starts) or (
+            variant.ends is not None and now >= variant.ends
+        ):
             obstacle = obstacle or "out_of_window"
         elif truth is True:
             return index, "matched"
@@ -124,7 +128,8 @@ def why_unknown(plan: BoundPlan, variant: BoundVariant, facts: Mapping[str, Any]
     withheld = [fact for fact in variant.rule_facts if facts.get(fact.name) is WITHHELD]
     inside = facts.get("segments") or {}
     unknown = [s for s in plan.segments if s.key in variant.rule_segments and inside.get(s.key) is None]
-    if not all(one.purposes <= granted for one in (*withheld, *unknown)):
+    purposes = [fact.purposes for fact in withheld] + [segment.purposes for segment in unknown]
+    if not all(one <= granted for one in purposes):
         return "no_consent"
     return "segment_too_small" if any(not s.open for s in unknown) and not withheld else "unknown_fact"
 

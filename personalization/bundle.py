@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from cms.bundle import PARTS, Report, dump_content, listed, load_content, load_structure, publish_loaded
 from cms.errors import errors_among
 from cms.language.nodes import Problem
 from cms.models import Site
 from cms.models.site import current_site
 from consent.models import Purpose
-from django.db import transaction
-
 from personalization.models import Attribute, Segment, Trait
 from personalization.models.segments import TRAIT_TYPES
 from personalization.segments.directory import rebuild, segment_problems
@@ -28,7 +28,12 @@ class _Undone(Exception):
 
 
 def load_bundle(
-    bundle: object, *, now: dt.datetime, publish: bool = False, dry_run: bool = False, folder: Path | None = None
+    bundle: object,
+    *,
+    now: dt.datetime,
+    publish: bool = False,
+    dry_run: bool = False,
+    folder: Path | None = None,
 ) -> Report:
     """Load a bundle into the site; `folder` is where the files of its media lie."""
     report = Report()
@@ -48,15 +53,23 @@ def load_bundle(
 
 
 def _load(
-    bundle: Mapping[str, Any], site: Site, report: Report, *, now: dt.datetime, publish: bool, folder: Path | None
+    bundle: Mapping[str, Any],
+    site: Site,
+    report: Report,
+    *,
+    now: dt.datetime,
+    publish: bool,
+    folder: Path | None,
 ) -> None:
     _load_locales(bundle, site, report)
     templates = load_structure(bundle, site, report, folder=folder)
     for index, entry in listed(bundle, "traits", report):
         _load_trait(entry, site, report, f"/traits/{index}")
-    for index, entry in listed(bundle, "attributes", report):
+    for _, entry in listed(bundle, "attributes", report):
         default = entry.get("default") or {}
-        row, made = Attribute.objects.get_or_create(site=site, key=entry["key"], defaults={"default": default})
+        row, made = Attribute.objects.get_or_create(
+            site=site, key=entry["key"], defaults={"default": default}
+        )
         changed = made or row.default != default
         if changed:
             row.default = default
@@ -76,8 +89,14 @@ def _load_locales(bundle: Mapping[str, Any], site: Site, report: Report) -> None
     locales = bundle.get("locales")
     if locales is None:
         return
-    if not isinstance(locales, list) or not locales or not all(isinstance(one, str) and one for one in locales):
-        report.problems.append(Problem("wrong_type", "/locales", "locales is a list of locales, the default first."))
+    if (
+        not isinstance(locales, list)
+        or not locales
+        or not all(isinstance(one, str) and one for one in locales)
+    ):
+        report.problems.append(
+            Problem("wrong_type", "/locales", "locales is a list of locales, the default first.")
+        )
     elif locales != site.locales:
         site.locales = locales
         site.save(update_fields=["locales"])
@@ -88,7 +107,11 @@ def _load_locales(bundle: Mapping[str, Any], site: Site, report: Report) -> None
 def _load_trait(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
     if entry.get("type") not in TRAIT_TYPES:
         report.problems.append(
-            Problem("unknown_type", f"{pointer}/type", f"A trait is {', '.join(TRAIT_TYPES)}, not '{entry.get('type')}'.")
+            Problem(
+                "unknown_type",
+                f"{pointer}/type",
+                f"A trait is {', '.join(TRAIT_TYPES)}, not '{entry.get('type')}'.",
+            )
         )
         return
     if not Purpose.objects.filter(key=entry.get("purpose")).exists():
@@ -112,7 +135,9 @@ def _load_segments(bundle: Mapping[str, Any], site: Site, report: Report) -> Non
     for position, (index, entry) in enumerate(entries):
         kind = entry.get("kind", "rule")
         if kind not in Segment.Kind.values:
-            report.problems.append(Problem("unknown_kind", f"/segments/{index}/kind", f"There is no kind '{kind}'."))
+            report.problems.append(
+                Problem("unknown_kind", f"/segments/{index}/kind", f"There is no kind '{kind}'.")
+            )
             continue
         values = {
             "title": entry.get("title") or entry["key"],
@@ -137,7 +162,9 @@ def _load_segments(bundle: Mapping[str, Any], site: Site, report: Report) -> Non
 def _set_parent(segment: Segment, key: str | None, report: Report, pointer: str) -> None:
     parent = Segment.objects.filter(site=segment.site, key=key).first() if key else None
     if key and parent is None:
-        report.problems.append(Problem("unknown_segment", f"{pointer}/parent", f"There is no segment '{key}'."))
+        report.problems.append(
+            Problem("unknown_segment", f"{pointer}/parent", f"There is no segment '{key}'.")
+        )
     elif (parent.pk if parent else None) != segment.parent_id:
         segment.parent = parent
         segment.save()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from cms.paths import normalise
-
 from personalization import facts, visitors
 from personalization.assemble import Decision, decide
 from personalization.plan import BoundPlan

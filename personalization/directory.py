@@ -66,7 +66,9 @@ def compile_directory(stored: Mapping[str, Any], *, version: int) -> Directory:
     segments = {s["key"]: _segment(s) for s in stored["segments"]}
     names = {key: SegmentName(key, s.title, s.purposes) for key, s in segments.items()}
     attributes = {name: dict(defaults) for name, defaults in stored["attributes"].items()}
-    bestsellers = {t: Bestsellers(b.get("overall"), b.get("by_category", {})) for t, b in stored["bestsellers"].items()}
+    bestsellers = {
+        t: Bestsellers(b.get("overall"), b.get("by_category", {})) for t, b in stored["bestsellers"].items()
+    }
     return Directory(version, Vocabulary(facts, names, attributes), segments, bestsellers)
 
 

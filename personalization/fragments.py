@@ -37,7 +37,9 @@ class TextHole:
     default: str
     locale: str
     rich: bool
-    candidates: tuple[tuple[str, Any], ...]  # (segment key, value) of an attribute, in the order in which they count
+    candidates: tuple[
+        tuple[str, Any], ...
+    ]  # (segment key, value) of an attribute, in the order in which they count
 
     def text(self, facts: Mapping[str, Any]) -> str:
         """Return the placeholder's text for these facts."""
@@ -78,7 +80,7 @@ Fragment: TypeAlias = tuple[bytes | Hole, ...]
 
 
 @lru_cache(maxsize=50_000)
-def _parsed(source: str, rich: bool) -> Text:
+def parsed(source: str, rich: bool) -> Text:
     return parse_text(source, rich=rich)
 
 
@@ -132,7 +134,7 @@ class Writer:
     def text(self, source: str, *, rich: bool) -> None:
         self.raw(b'"')
         number = 0
-        for part in _parsed(source, rich).parts:
+        for part in parsed(source, rich).parts:
             if isinstance(part, str):
                 self.raw(orjson.dumps(part)[1:-1])
             elif isinstance(part, Placeholder):
@@ -146,7 +148,7 @@ class Writer:
         self.raw(b'{"html":')
         self.text(source, rich=True)
         self.raw(b',"components":{')
-        for number, component in enumerate(_parsed(source, True).components, start=1):
+        for number, component in enumerate(parsed(source, True).components, start=1):
             self.raw((b"," if number > 1 else b"") + f'"{number}":'.encode())
             self.hole(ComponentHole(component, self.scene))
         self.raw(b"}}")
@@ -189,7 +191,7 @@ def materialise(value: Any, facts: Mapping[str, Any], writer: Writer, *, markup:
 
 def _filled(source: str, facts: Mapping[str, Any], writer: Writer, *, rich: bool) -> str:
     out = []
-    for part in _parsed(source, rich).parts:
+    for part in parsed(source, rich).parts:
         if isinstance(part, str):
             out.append(part)
         elif isinstance(part, Placeholder):
@@ -203,7 +205,7 @@ def _filled(source: str, facts: Mapping[str, Any], writer: Writer, *, rich: bool
 def _rich(source: str, facts: Mapping[str, Any], writer: Writer, *, markup: bool) -> Any:
     text = _filled(source, facts, writer, rich=True)
     components: dict[str, dict[str, Any]] = {}
-    for number, component in enumerate(_parsed(source, True).components, start=1):
+    for number, component in enumerate(parsed(source, True).components, start=1):
         items, reason = ComponentHole(component, writer.scene).chosen(facts)
         components[str(number)] = {"name": component.name, "reason": reason, "items": items}
     return RichText(text, components) if markup else {"html": text, "components": components}

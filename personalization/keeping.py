@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Collection
 from typing import Any
 
-from consent.holders import Holder
-from consent.hot_store import hot_store
 from django.db import connection
 from django.db.models import QuerySet
 
+from consent.holders import Holder
+from consent.hot_store import hot_store
 from personalization.models import Event, Membership, Profile, Trait
 from personalization.profiles import facts_of, snapshot_key, unsealed
 
@@ -46,6 +46,7 @@ def erase_profile(subject: uuid.UUID, purposes: Collection[str]) -> int:
 
 def _erase_sealed(profile: Profile, gone: Collection[str]) -> int:
     import orjson
+
     from consent.seal import seal
 
     identifying = unsealed(profile)
@@ -124,7 +125,9 @@ def _memberships_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
 
 
 HOLDERS = (
-    Holder("profile", "Profile: declared traits and computed facts", export_profile, erase_profile, _profiles_for),
+    Holder(
+        "profile", "Profile: declared traits and computed facts", export_profile, erase_profile, _profiles_for
+    ),
     Holder("events", "Events", export_events, erase_events, _events_for),
     Holder("memberships", "Segments one is in", export_memberships, erase_memberships, _memberships_for),
     Holder("snapshot", "The copy of the profile that pages read", export_snapshot, erase_snapshot),

@@ -14,13 +14,13 @@ from typing import Any, Final
 import orjson
 
 from cms.language.evaluate import WITHHELD, Program, compile_rule
-from cms.language.nodes import segment_keys
 from cms.language.nodes import fields as rule_fields
+from cms.language.nodes import segment_keys
 from cms.language.parse import parse
 from cms.language.text import Component, Placeholder
 from cms.language.vocabulary import Fact
 from personalization.directory import CompiledSegment, Directory, base_name
-from personalization.fragments import ComponentHole, Fragment, Item, Scene, TextHole, Writer, missing
+from personalization.fragments import ComponentHole, Fragment, Item, Scene, TextHole, Writer, missing, parsed
 
 REASONS: Final = (
     "matched", "default", "holdout", "split", "no_consent", "unknown_fact", "out_of_window", "capped",
@@ -144,9 +144,7 @@ def item_keys(program: Mapping[str, Any], directory: Directory) -> set[str]:
 
 
 def _component_defaults(source: str) -> set[str]:
-    from personalization.fragments import _parsed
-
-    return {c.default for c in _parsed(source, True).components if c.default} if source else set()
+    return {c.default for c in parsed(source, True).components if c.default} if source else set()
 
 
 def _walk(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -216,7 +214,9 @@ class _Binder:
             boundaries=self.boundaries(placements),
             starts=stored.starts,
             ends=stored.ends,
-            tags=" ".join(self.tag(name) for name in (*self.program["tags"], *sorted(f"item:{k}" for k in self.items))),
+            tags=" ".join(
+                self.tag(name) for name in (*self.program["tags"], *sorted(f"item:{k}" for k in self.items))
+            ),
         )
 
     def layout(self, item: Mapping[str, Any], placements: Sequence[BoundPlacement]) -> BoundLayout:
@@ -231,7 +231,8 @@ class _Binder:
             "meta": page["meta"],
         }
         slots = tuple(
-            (key, orjson.dumps(key), tuple(i for i, p in enumerate(placements) if p.slot == key)) for key in item["slots"]
+            (key, orjson.dumps(key), tuple(i for i, p in enumerate(placements) if p.slot == key))
+            for key in item["slots"]
         )
         head = b'{"page":' + orjson.dumps(answer) + b',"slots":{'
         return BoundLayout(item["template"], _rule(item["rule"]), slots, item["source"], head)
@@ -272,7 +273,9 @@ class _Binder:
     def known(self, names: Iterable[str]) -> tuple[Fact, ...]:
         """Return the facts by these names; a fact that nobody declares any more is withheld for good."""
         wanted = sorted({base_name(name) for name in names})
-        return tuple(self.directory.vocabulary.find(n) or Fact(n, "text", frozenset({"undeclared"})) for n in wanted)
+        return tuple(
+            self.directory.vocabulary.find(n) or Fact(n, "text", frozenset({"undeclared"})) for n in wanted
+        )
 
     def segments(self, rules: Sequence[Program], holes: Sequence[Any]) -> tuple[CompiledSegment, ...]:
         """Return every segment that a rule names or whose attribute a placeholder shows, by priority."""
@@ -319,9 +322,9 @@ class _Binder:
     def declared_default(self, placeholder: Placeholder) -> str:
         vocabulary = self.directory.vocabulary
         if placeholder.root == "attribute":
-            return _translated(vocabulary.attributes.get(placeholder.name, {}), self.locale)
+            return str(_translated(vocabulary.attributes.get(placeholder.name, {}), self.locale))
         fact = vocabulary.find(placeholder.fact or "")
-        return _translated(fact.defaults if fact else {}, self.locale)
+        return str(_translated(fact.defaults if fact else {}, self.locale))
 
     def attribute(self, name: str, named: Sequence[str]) -> list[tuple[str, Any]]:
         """Return (segment, value) of an attribute: the segments that the variant's rule names first, then the others."""
@@ -350,13 +353,15 @@ def _named_segments(rule: Program | None) -> tuple[str, ...]:
     """Return the segments that a rule names, in the order in which it names them."""
     if rule is None:
         return ()
-    named = [key for f in rule_fields(rule.node) if f.name == "segments" for key, _ in segment_keys(f.value)]  # type: ignore[arg-type]  # a field named segments holds an operand
+    named = [key for f in rule_fields(rule.node) if f.name == "segments" for key, _ in segment_keys(f.value)]
     return tuple(dict.fromkeys(named))
 
 
 def _item_head(placement: str, variant: str, block: Mapping[str, Any]) -> bytes:
     """Return an item of a slot up to its reason."""
-    head = orjson.dumps({"placement": placement, "type": block["type"], "block": block["block"], "variant": variant})
+    head = orjson.dumps(
+        {"placement": placement, "type": block["type"], "block": block["block"], "variant": variant}
+    )
     return head[:-1] + b',"reason":'
 
 

@@ -16,14 +16,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.conf import settings
+from django.db import DatabaseError
+
 from cms.compiler import locale_chain
 from cms.fields import parse_fields
 from cms.language.text import parse_text
 from cms.models import Block, Plan, Site
 from consent.hot_store import Unavailable, hot_store
-from django.conf import settings
-from django.db import DatabaseError
-
 from personalization.directory import Directory, compile_directory
 from personalization.fragments import Item, RichText
 from personalization.models import Directory as StoredDirectory
@@ -91,7 +91,11 @@ class PlanStore:
         """Return the site at an epoch; None means that Redis could not tell."""
         known = self._site
         if known is not None:
-            fresh = known.epoch == epoch if epoch is not None else time.monotonic() - self._site_read_at < EPOCH_SECONDS
+            fresh = (
+                known.epoch == epoch
+                if epoch is not None
+                else time.monotonic() - self._site_read_at < EPOCH_SECONDS
+            )
             if fresh:
                 return known
         with self._lock:
@@ -164,7 +168,11 @@ class PlanStore:
         """Return the plan of an older revision that is still kept, while its page is published."""
         row = (
             Plan.objects.filter(
-                page__path=path, page__site=site.id, page__published__isnull=False, locale=locale, revision__n=revision
+                page__path=path,
+                page__site=site.id,
+                page__published__isnull=False,
+                locale=locale,
+                revision__n=revision,
             )
             .select_related("revision")
             .first()
@@ -206,7 +214,7 @@ def load_items(site: SiteFacts, keys: Iterable[str], *, locale: str) -> dict[str
         return {}
     rows = Block.objects.filter(site=site.id, key__in=keys).select_related("type", "published")
     sources = load_sources(Site.objects.get(pk=site.id), [])
-    items = {}
+    items: dict[str, Item] = {}
     for row in rows:
         data = row.data if row.live else row.published.data if row.published else None
         if data is not None:
@@ -250,7 +258,9 @@ def read_site() -> SiteFacts:
 
 def negotiate(site: SiteFacts, asked: str | None, accepted: str) -> str:
     """Return the locale of an answer: `?locale=`, else the browser's, else the default; an unknown one falls back."""
-    wanted = [asked] if asked else [part.split(";")[0].strip() for part in accepted.split(",") if part.strip()]
+    wanted = (
+        [asked] if asked else [part.split(";")[0].strip() for part in accepted.split(",") if part.strip()]
+    )
     by_lower = {locale.lower(): locale for locale in site.locales}
     for locale in wanted[:10]:
         for one in locale_chain(locale, site.locales)[:-1] or [locale]:

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from consent.hot_store import Unavailable, hot_store
-from consent.seal import Unreadable, seal, unseal
 from django.db.models import F
 
+from consent.hot_store import Unavailable, hot_store
+from consent.seal import Unreadable, seal, unseal
 from personalization.fold import Change, fold
 from personalization.models import Membership, Profile
 from personalization.visitor import EMPTY, NOTHING_DONE, Snapshot, encode
@@ -64,7 +64,9 @@ def unsealed(profile: Profile) -> dict[str, Any]:
 def snapshot_of(profile: Profile) -> Snapshot:
     """Return the copy of a profile that delivery reads."""
     lists = Membership.objects.filter(subject_key=profile.subject_key, segment__kind="list")
-    return Snapshot(profile.version, facts_of(profile), frozenset(lists.values_list("segment__key", flat=True)))
+    return Snapshot(
+        profile.version, facts_of(profile), frozenset(lists.values_list("segment__key", flat=True))
+    )
 
 
 def read_snapshot(subject_id: uuid.UUID) -> Snapshot | None:
@@ -105,7 +107,9 @@ def sweep_snapshots(*, limit: int = 1000) -> int:
     return publish_snapshots(Profile.objects.filter(snapshot_version__lt=F("version"))[:limit])
 
 
-def apply_changes(changes: Mapping[uuid.UUID, Collection[Change]], *, site_id: int, now: dt.datetime) -> list[Profile]:
+def apply_changes(
+    changes: Mapping[uuid.UUID, Collection[Change]], *, site_id: int, now: dt.datetime
+) -> list[Profile]:
     """Fold changes into the profiles they concern, inside the caller's transaction; return the changed profiles."""
     _make_missing(changes, site_id, now)
     rows = Profile.objects.select_for_update().filter(pk__in=changes).order_by("pk")
@@ -125,7 +129,16 @@ _FOLDED = [
 
 def _make_missing(subjects: Iterable[uuid.UUID], site_id: int, now: dt.datetime) -> None:
     Profile.objects.bulk_create(
-        [Profile(subject_key=s, site_id=site_id, version=_first_version(now), first_seen_at=now, last_seen_at=now) for s in sorted(subjects)],
+        [
+            Profile(
+                subject_key=s,
+                site_id=site_id,
+                version=_first_version(now),
+                first_seen_at=now,
+                last_seen_at=now,
+            )
+            for s in sorted(subjects)
+        ],
         ignore_conflicts=True,
     )
 

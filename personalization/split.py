@@ -36,7 +36,9 @@ def choices_of(plan: BoundPlan, key: str, *, sign: Sign, now: float) -> tuple[in
         if index >= len(placement.variants):
             raise WrongKey
         variant = placement.variants[index]
-        if (variant.starts is not None and now < variant.starts) or (variant.ends is not None and now >= variant.ends):
+        if (variant.starts is not None and now < variant.starts) or (
+            variant.ends is not None and now >= variant.ends
+        ):
             raise WrongKey
     return layout, tuple(digits)
 
@@ -47,12 +49,28 @@ def public_body(plan: BoundPlan, layout: int, chosen: tuple[int, ...], key: str)
     slots: dict[str, list[dict[str, Any]]] = {}
     for slot, index, variant in _shown(plan, layout, chosen):
         pointer = f"/slots/{slot}/{index}/fields"
-        fields = {k: _public(v, variant.writer, f"{pointer}/{k}") for k, v in (variant.block or {})["fields"].items()}
+        fields = {
+            k: _public(v, variant.writer, f"{pointer}/{k}")
+            for k, v in (variant.block or {})["fields"].items()
+        }
         block = variant.block or {}
-        item = {"placement": variant.placement, "type": block["type"], "block": block["block"], "variant": variant.key}
-        slots.setdefault(slot, []).append({**item, "reason": "matched" if not variant.last else "default", "fields": fields})
+        item = {
+            "placement": variant.placement,
+            "type": block["type"],
+            "block": block["block"],
+            "variant": variant.key,
+        }
+        slots.setdefault(slot, []).append(
+            {**item, "reason": "matched" if not variant.last else "default", "fields": fields}
+        )
     slots = {slot: slots.get(slot, []) for slot, _, _ in plan.layouts[layout].slots}
-    decision = {"key": key, "scope": "public-permutation", "purposes": [], "valid_until": None, "experiments": []}
+    decision: dict[str, Any] = {
+        "key": key,
+        "scope": "public-permutation",
+        "purposes": [],
+        "valid_until": None,
+        "experiments": [],
+    }
     return orjson.dumps({"page": page, "slots": slots, "decision": decision})
 
 
@@ -72,7 +90,9 @@ def _shown(plan: BoundPlan, layout: int, chosen: tuple[int, ...]) -> list[tuple[
             variant = placement.variants[chosen[index]]
             if variant.block is None:
                 continue
-            listed.append((slot, position, _Shown(placement.key, variant, chosen[index] == len(placement.variants) - 1)))
+            listed.append(
+                (slot, position, _Shown(placement.key, variant, chosen[index] == len(placement.variants) - 1))
+            )
             position += 1
     return listed
 
@@ -114,7 +134,9 @@ def private_answer(decision: Decision) -> dict[str, Any]:
     return {"decision": decision_answer(decision), "values": values}
 
 
-def _collect(value: Any, facts: Mapping[str, Any], writer: Writer, pointer: str, values: dict[str, Any]) -> None:
+def _collect(
+    value: Any, facts: Mapping[str, Any], writer: Writer, pointer: str, values: dict[str, Any]
+) -> None:
     if isinstance(value, RichText):
         return
     if dynamic(value):

@@ -1,9 +1,9 @@
 """What the worker does for `personalization`. Tasks are hints: each looks at the tables and does what is due."""
 
 from celery import shared_task
-from cms.models import Site
 from django.utils import timezone
 
+from cms.models import Site
 from personalization.models import SegmentRun
 from personalization.plans import announce_epoch
 from personalization.profiles import sweep_snapshots
@@ -21,7 +21,9 @@ def segment_changed() -> int:
 @shared_task
 def refresh_all_segments() -> int:
     """Look at everybody: dates pass without an event."""
-    runs = [refresh(site, scope=SegmentRun.Scope.EVERYBODY, now=timezone.now()) for site in Site.objects.all()]
+    runs = [
+        refresh(site, scope=SegmentRun.Scope.EVERYBODY, now=timezone.now()) for site in Site.objects.all()
+    ]
     return sum(run is not None for run in runs)
 
 

@@ -6,7 +6,6 @@
 from typing import Any
 
 from cms.language.explain import explain
-
 from personalization.assemble import Decision
 
 
@@ -14,7 +13,9 @@ def trace_of(decision: Decision) -> list[dict[str, Any]]:
     """Return what led to each placement's variant."""
     traced = []
     for placement, (chosen, reason) in zip(decision.plan.placements, decision.choices, strict=True):
-        variants = [_variant(variant, decision, index == chosen) for index, variant in enumerate(placement.variants)]
+        variants = [
+            _variant(variant, decision, index == chosen) for index, variant in enumerate(placement.variants)
+        ]
         traced.append(
             {
                 "placement": placement.key,

@@ -8,12 +8,12 @@ import logging
 import uuid
 from dataclasses import dataclass
 
+from django.db import DatabaseError
+
 from consent.gates import CLOSED, Gates
 from consent.gates import decode as decode_gates
 from consent.hot_store import Unavailable, hot_store
 from consent.state import gates_key, read_gates
-from django.db import DatabaseError
-
 from personalization.plans import EPOCH_KEY
 from personalization.profiles import read_snapshot, snapshot_key
 from personalization.visitor import EMPTY, NOBODY, Snapshot, Visitor

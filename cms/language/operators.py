@@ -12,7 +12,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-import re2  # type: ignore[import-untyped]  # google-re2 ships no type information
+import re2
 
 from cms.language import coercion
 from cms.language.nodes import (

@@ -21,10 +21,12 @@ class BlockType(models.Model):
     title = models.CharField(max_length=200)
     fields = models.JSONField(default=list, help_text="The fields of a block of this type, in order.")
     catalogue = models.BooleanField(
-        default=False, help_text="Items are fed from outside, have no revisions and are never copied into pages."
+        default=False,
+        help_text="Items are fed from outside, have no revisions and are never copied into pages.",
     )
     source = models.TextField(
-        blank=True, help_text="Jinja2 that renders one block to HTML; sees 'fields' and 'block'. Empty: a plain rendering."
+        blank=True,
+        help_text="Jinja2 that renders one block to HTML; sees 'fields' and 'block'. Empty: a plain rendering.",
     )
     version = models.PositiveIntegerField(default=1, editable=False)
     history = HistoricalRecords()
@@ -47,7 +49,9 @@ class Block(models.Model):
         "BlockRevision", on_delete=models.PROTECT, null=True, blank=True, related_name="+", editable=False
     )
     live = models.BooleanField(default=False, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, editable=False
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -55,7 +59,8 @@ class Block(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["site", "key"], name="block_key_once"),
             models.CheckConstraint(
-                condition=Q(published__isnull=True) | Q(live=False), name="block_is_published_or_live_not_both"
+                condition=Q(published__isnull=True) | Q(live=False),
+                name="block_is_published_or_live_not_both",
             ),
         ]
         indexes = [models.Index(fields=["type", "live"], name="block_by_type")]

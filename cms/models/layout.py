@@ -19,7 +19,8 @@ class Template(models.Model):
     title = models.CharField(max_length=200)
     slots = models.JSONField(default=list, help_text="The named places of the template, in order.")
     source = models.TextField(
-        blank=True, help_text="Jinja2 that renders the page; sees 'page', 'slots' and 'site'. Empty: a plain rendering."
+        blank=True,
+        help_text="Jinja2 that renders the page; sees 'page', 'slots' and 'site'. Empty: a plain rendering.",
     )
     history = HistoricalRecords()
 
@@ -35,7 +36,9 @@ class Page(models.Model):
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="pages")
     path = models.CharField(max_length=500, validators=[valid_path], help_text="Such as / or /outdoor/boots")
     title = models.JSONField(default=dict, help_text="Per locale.")
-    meta = models.JSONField(default=dict, blank=True, help_text="Anything a frontend wants to know about the page.")
+    meta = models.JSONField(
+        default=dict, blank=True, help_text="Anything a frontend wants to know about the page."
+    )
     go_live_at = models.DateTimeField(null=True, blank=True, help_text="Empty: as soon as it is published.")
     expire_at = models.DateTimeField(null=True, blank=True, help_text="Exclusive. Empty: never.")
     published = models.ForeignKey(
@@ -48,7 +51,9 @@ class Page(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["site", "path"], name="page_path_once"),
             models.CheckConstraint(
-                condition=Q(go_live_at__isnull=True) | Q(expire_at__isnull=True) | Q(go_live_at__lt=F("expire_at")),
+                condition=Q(go_live_at__isnull=True)
+                | Q(expire_at__isnull=True)
+                | Q(go_live_at__lt=F("expire_at")),
                 name="page_lives_before_it_expires",
             ),
         ]
@@ -74,9 +79,13 @@ class PageTemplate(models.Model):
         ordering = ["position"]
         constraints = [
             models.UniqueConstraint(
-                fields=["page", "position"], name="page_template_position_once", deferrable=Deferrable.DEFERRED
+                fields=["page", "position"],
+                name="page_template_position_once",
+                deferrable=Deferrable.DEFERRED,
             ),
-            models.UniqueConstraint(fields=["page"], condition=Q(is_default=True), name="page_template_one_default"),
+            models.UniqueConstraint(
+                fields=["page"], condition=Q(is_default=True), name="page_template_one_default"
+            ),
             models.CheckConstraint(
                 condition=Q(is_default=False) | Q(rule__isnull=True), name="page_template_default_has_no_rule"
             ),
@@ -97,7 +106,9 @@ class Placement(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["page", "key"], name="placement_key_once"),
             models.UniqueConstraint(
-                fields=["page", "slot", "position"], name="placement_position_once", deferrable=Deferrable.DEFERRED
+                fields=["page", "slot", "position"],
+                name="placement_position_once",
+                deferrable=Deferrable.DEFERRED,
             ),
         ]
 
@@ -123,7 +134,9 @@ class Variant(models.Model):
     rule = models.JSONField(null=True, blank=True)
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True, help_text="Exclusive.")
-    cap = models.JSONField(null=True, blank=True, help_text='At most so often per person: {"times": 1, "within": "P7D"}.')
+    cap = models.JSONField(
+        null=True, blank=True, help_text='At most so often per person: {"times": 1, "within": "P7D"}.'
+    )
     is_default = models.BooleanField(default=False)
 
     class Meta:
@@ -133,7 +146,9 @@ class Variant(models.Model):
             models.UniqueConstraint(
                 fields=["placement", "position"], name="variant_position_once", deferrable=Deferrable.DEFERRED
             ),
-            models.UniqueConstraint(fields=["placement"], condition=Q(is_default=True), name="variant_one_default"),
+            models.UniqueConstraint(
+                fields=["placement"], condition=Q(is_default=True), name="variant_one_default"
+            ),
             models.CheckConstraint(
                 condition=Q(is_default=False)
                 | Q(

@@ -17,7 +17,9 @@ class PageRevision(models.Model):
     content = models.JSONField(help_text="The page as a bundle spells it.")
     cause = models.CharField(max_length=200, blank=True)
     published_at = models.DateTimeField()
-    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    published_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+    )
 
     class Meta:
         ordering = ["-n"]

@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F
+from django.db.models.expressions import Combinable
 
 from cms.keys import key_field
 
@@ -57,7 +58,7 @@ class Site(models.Model):
 
     def advance(self, *, directory: bool = False, catalogue: bool = False) -> None:
         """Grow the epoch (and what it stands for) in the running transaction, then announce it."""
-        changed: dict[str, F] = {"epoch": F("epoch") + 1}
+        changed: dict[str, Combinable] = {"epoch": F("epoch") + 1}
         if directory:
             changed["directory_version"] = F("directory_version") + 1
         if catalogue:

@@ -34,7 +34,9 @@ def visitor_who_changes(request: HttpRequest) -> uuid.UUID | None:
     cookie = request.COOKIES.get(settings.VISITOR_COOKIE)
     if cookie:
         if not same_origin(request):
-            raise PermissionDenied("Send the token in X-Visitor: a cookie alone changes nothing from another origin.")
+            raise PermissionDenied(
+                "Send the token in X-Visitor: a cookie alone changes nothing from another origin."
+            )
         return _valid(cookie)
     if "Origin" in request.headers and not same_origin(request):
         raise PermissionDenied("This origin is not in the site's list.")

@@ -32,7 +32,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     visitor = visitor_of(request)
     row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
-    notice = spelled_notice(current_notice(SITE_ID, now=now), request.LANGUAGE_CODE)  # type: ignore[attr-defined]  # LocaleMiddleware
+    notice = spelled_notice(current_notice(SITE_ID, now=now), request.LANGUAGE_CODE)
     states = states_of(row, now=now)
     context: dict[str, Any] = {
         "notice": notice,
@@ -57,7 +57,9 @@ def _changed(request: HttpRequest) -> HttpResponse:
     notice = current_notice(SITE_ID, now=now)
     if request.POST.get("notice") != str(notice.n):
         return render(request, "consent/superseded.html", status=409)
-    how = How(method="privacy_page", gpc=sends_gpc(request), notice=str(notice.n), served_id="form", site_id=SITE_ID)
+    how = How(
+        method="privacy_page", gpc=sends_gpc(request), notice=str(notice.n), served_id="form", site_id=SITE_ID
+    )
     decision = decide(visitor_of(request), choices, how=how, now=now)
     response = HttpResponseRedirect(f"{request.path}?saved#saved")
     if decision.subject_id:
@@ -72,5 +74,3 @@ def _answer(request: HttpRequest, key: str) -> bool | None:
     if everything in ("yes", "no"):
         return everything == "yes"
     return {"yes": True, "no": False}.get(request.POST.get(key, ""))
-
-

@@ -49,7 +49,7 @@ class PurposeText(serializers.Serializer[Any]):
     summary = serializers.CharField()
     details = serializers.CharField()
     legal_basis = serializers.CharField()
-    required = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]  # a declared field, taken out by the metaclass
     sensitive = serializers.BooleanField()
 
 
@@ -91,7 +91,10 @@ def locale_of(request: Request) -> str:
 class ConsentView(APIView):
     @extend_schema(
         responses=ConsentAnswer,
-        parameters=[OpenApiParameter("locale", str), OpenApiParameter("X-Visitor", str, OpenApiParameter.HEADER)],
+        parameters=[
+            OpenApiParameter("locale", str),
+            OpenApiParameter("X-Visitor", str, OpenApiParameter.HEADER),
+        ],
         summary="What is asked, and what this visitor answered",
     )
     def get(self, request: Request) -> Response:
@@ -100,7 +103,13 @@ class ConsentView(APIView):
         row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
         notice = current_notice(SITE_ID, now=now)
         spelled = spelled_notice(notice, locale_of(request))
-        served = {"v": notice.n, "l": spelled["locale"], "s": "api", "t": int(now.timestamp()), "n": secrets.token_hex(8)}
+        served = {
+            "v": notice.n,
+            "l": spelled["locale"],
+            "s": "api",
+            "t": int(now.timestamp()),
+            "n": secrets.token_hex(8),
+        }
         return _private(
             {
                 "visitor_id": visitor if row else None,
@@ -116,7 +125,9 @@ class ConsentView(APIView):
         responses=ConsentChanged,
         parameters=[OpenApiParameter("X-Visitor", str, OpenApiParameter.HEADER)],
         summary="Allow or refuse purposes",
-        examples=[OpenApiExample("Allow personalisation", {"purposes": {"personalization": True}, "notice": "1"})],
+        examples=[
+            OpenApiExample("Allow personalisation", {"purposes": {"personalization": True}, "notice": "1"})
+        ],
     )
     def put(self, request: Request) -> Response:
         limit(request, "consent")
@@ -158,7 +169,7 @@ def _body(request: Request) -> dict[str, Any]:
         raise ValidationError("Send a JSON object.", "invalid")
     unknown = body.keys() - _ALLOWED
     if unknown:
-        raise ValidationError({name: "There is no such field." for name in sorted(unknown)}, "unknown_field")
+        raise ValidationError(dict.fromkeys(sorted(unknown), "There is no such field."), "unknown_field")
     return body
 
 

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from cms.catalogue import feed
-from cms.errors import ContentError
-from cms.models import BlockType
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -13,6 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from cms.catalogue import feed
+from cms.errors import ContentError
+from cms.models import BlockType
 from personalization.api.access import require
 
 MAX_ITEMS = 1_000
@@ -28,10 +28,16 @@ class FeedBody(serializers.Serializer[Any]):
 
 
 class CatalogueView(APIView):
-    @extend_schema(request=FeedBody, responses=serializers.DictField(), summary="Add and update items of a catalogue")
+    @extend_schema(
+        request=FeedBody, responses=serializers.DictField(), summary="Add and update items of a catalogue"
+    )
     def post(self, request: Request, type_key: str) -> Response:
         key = require(request, "manage")
-        type_ = BlockType.objects.filter(site=key.site_id, key=type_key, catalogue=True).select_related("site").first()
+        type_ = (
+            BlockType.objects.filter(site=key.site_id, key=type_key, catalogue=True)
+            .select_related("site")
+            .first()
+        )
         if type_ is None:
             raise NotFound("There is no catalogue of this type.")
         items = request.data.get("items") if isinstance(request.data, dict) else None

@@ -38,7 +38,9 @@ def device_of(agent: str, mobile_hint: str | None = None) -> str:
 _READERS: Mapping[str, Callable[[HttpRequest], Any]] = {
     "context.device": lambda r: device_of(r.headers.get("User-Agent", ""), r.headers.get("Sec-CH-UA-Mobile")),
     "context.country": lambda r: (
-        r.headers.get(settings.TRUSTED_COUNTRY_HEADER, "")[:2].upper() or None if settings.TRUSTED_COUNTRY_HEADER else None
+        r.headers.get(settings.TRUSTED_COUNTRY_HEADER, "")[:2].upper() or None
+        if settings.TRUSTED_COUNTRY_HEADER
+        else None
     ),
     "context.referrer": lambda r: r.headers.get("Referer", "")[:500] or None,
     "context.campaign": lambda r: r.GET.get("utm_campaign", "")[:200] or None,
@@ -56,7 +58,9 @@ def context_of(request: HttpRequest, stated: Mapping[str, Any]) -> Context:
     return read
 
 
-def value(request: HttpRequest, name: str, plan: BoundPlan, now: dt.datetime, stated: Mapping[str, Any]) -> Any:
+def value(
+    request: HttpRequest, name: str, plan: BoundPlan, now: dt.datetime, stated: Mapping[str, Any]
+) -> Any:
     """Return one context fact."""
     short = name.removeprefix("context.")
     if short in ("hour", "weekday", "time"):
@@ -73,7 +77,11 @@ def value(request: HttpRequest, name: str, plan: BoundPlan, now: dt.datetime, st
 
 def clock_facts(now: dt.datetime) -> dict[str, Any]:
     """Return hour, weekday and time of a local moment."""
-    return {"context.hour": now.hour, "context.weekday": now.isoweekday(), "context.time": now.strftime("%H:%M")}
+    return {
+        "context.hour": now.hour,
+        "context.weekday": now.isoweekday(),
+        "context.time": now.strftime("%H:%M"),
+    }
 
 
 def moment_of(request: HttpRequest, stated: Mapping[str, Any], site: SiteFacts) -> dt.datetime:
@@ -113,5 +121,7 @@ def _time(text: str) -> dt.datetime:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValidationError({"time": "Send a time such as 2026-11-22T07:30:00+01:00."}, "invalid") from error
+        raise ValidationError(
+            {"time": "Send a time such as 2026-11-22T07:30:00+01:00."}, "invalid"
+        ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -11,13 +11,13 @@ import zlib
 from typing import Any, Final
 
 import orjson
-from consent.api.asking import limit, visitor_of
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException
 
+from consent.api.asking import limit, visitor_of
 from personalization.api.access import Key, find_key
 from personalization.api.pages import error_answer, refused
 from personalization.ingest.message import KINDS, Malformed, Message, read
@@ -26,7 +26,16 @@ from personalization.ingest.store import Outcome, Sender, keep
 MAX_CALL_BYTES: Final = 500 * 1024
 MAX_EVENTS: Final = 2_500
 MAX_DISCARDED_BYTES: Final = 10 * 1024 * 1024
-SHORT: Final = {"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": "batch", "m": "batch"}
+SHORT: Final = {
+    "t": "track",
+    "i": "identify",
+    "p": "page",
+    "s": "screen",
+    "g": "group",
+    "a": "alias",
+    "b": "batch",
+    "m": "batch",
+}
 
 
 class Unreadable(Exception):
@@ -145,7 +154,12 @@ def _read_all(
             messages.append(read(one, received_at=now, kind=kind, sent_at=body.get("sentAt")))
         except Malformed as error:
             if call != "batch":
-                raise Unreadable(413 if error.reason == "too_large" else 400, error.reason, "This message cannot be read.", f"batch.{index}") from error
+                raise Unreadable(
+                    413 if error.reason == "too_large" else 400,
+                    error.reason,
+                    "This message cannot be read.",
+                    f"batch.{index}",
+                ) from error
             outcome.dropped[error.reason] += 1
     return messages, outcome
 
@@ -155,7 +169,9 @@ def settings_of(request: HttpRequest, write_key: str = "") -> HttpResponse:
     host = request.get_host()
     return JsonResponse(
         {
-            "integrations": {"Segment.io": {"apiKey": write_key, "apiHost": f"{host}/v1", "protocol": request.scheme}},
+            "integrations": {
+                "Segment.io": {"apiKey": write_key, "apiHost": f"{host}/v1", "protocol": request.scheme}
+            },
             "plan": {"track": {"__default": {"enabled": True}}},
             "source": {"enabled": True, "config": {}, "destinations": [], "dataplanes": {}},
         }

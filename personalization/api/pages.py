@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-from cms.paths import normalise
-from cms.rendering import render_page
-from consent.api.asking import sends_gpc, visitor_of
-from consent.api.views import note_signal
-from consent.purposes import covered_by_gpc
 from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from rest_framework.exceptions import APIException
 
+from cms.paths import normalise
+from cms.rendering import render_page
+from consent.api.asking import sends_gpc, visitor_of
+from consent.api.views import note_signal
+from consent.purposes import covered_by_gpc
 from personalization import visitors
 from personalization.api.access import Key, key_of
 from personalization.api.context import context_of, parse_context
@@ -42,7 +42,9 @@ def error_answer(status: int, code: str, detail: str, attr: str | None = None) -
     """Return an error in the API's one shape."""
     kind = "validation_error" if status == 400 else "client_error" if status < 500 else "server_error"
     answer = {"type": kind, "errors": [{"code": code, "detail": detail, "attr": attr}]}
-    return HttpResponse(orjson.dumps(answer), status=status, content_type=JSON, headers={"Cache-Control": PRIVATE})
+    return HttpResponse(
+        orjson.dumps(answer), status=status, content_type=JSON, headers={"Cache-Control": PRIVATE}
+    )
 
 
 def refused(error: APIException) -> HttpResponse:
@@ -115,7 +117,9 @@ def _closed_by_gpc(request: HttpRequest, visitor: Any) -> frozenset[str]:
         note_signal(request, visitor)
         return covered_by_gpc(1)
     except DatabaseError:
-        return frozenset({"marketing", "third_party", "sensitive"})  # the database is away: the strict reading
+        return frozenset(
+            {"marketing", "third_party", "sensitive"}
+        )  # the database is away: the strict reading
 
 
 def _allowed(request: HttpRequest) -> Key | None:
@@ -151,7 +155,9 @@ def _page(request: HttpRequest, path: str, *, as_html: bool) -> HttpResponse:
         return not_found()
     explain = "explain" in request.GET
     if explain and (key is None or "preview" not in key.scopes):
-        return error_answer(403, "permission_denied", "explain needs a key with the scope 'preview'.", "explain")
+        return error_answer(
+            403, "permission_denied", "explain needs a key with the scope 'preview'.", "explain"
+        )
     if as_html:
         content, kind = html_of(decision).encode(), HTML
     else:
@@ -174,14 +180,20 @@ def html_of(decision: Decision) -> str:
     layout = decision.plan.layouts[decision.layout]
     site = plan_store.known_site()
     types: Mapping[str, str] = decision.plan.program["types"]
-    return render_page(values, slots, source=layout.source, types=types, site={"title": site.title, "locales": site.locales})
+    return render_page(
+        values, slots, source=layout.source, types=types, site={"title": site.title, "locales": site.locales}
+    )
 
 
-def _answer(request: HttpRequest, content: bytes, kind: str, decision: Decision, *, private: bool) -> HttpResponse:
+def _answer(
+    request: HttpRequest, content: bytes, kind: str, decision: Decision, *, private: bool
+) -> HttpResponse:
     plan = decision.plan
     personal = plan.personal or private
     if personal:
-        response = HttpResponse(content, content_type=kind, headers={"Cache-Control": PRIVATE, "Surrogate-Key": plan.tags})
+        response = HttpResponse(
+            content, content_type=kind, headers={"Cache-Control": PRIVATE, "Surrogate-Key": plan.tags}
+        )
         return assert_scope(response, personal=True)
     etag = f'"{hashlib.blake2s(content, digest_size=12).hexdigest()}"'
     headers = {
@@ -206,7 +218,9 @@ def _public(decision: Decision) -> str:
     seconds = PUBLIC_SECONDS
     until = decision.valid_until
     if until is not None:
-        seconds = max(0, min(seconds, int((until - dt.datetime.fromtimestamp(decision.now, dt.UTC)).total_seconds())))
+        seconds = max(
+            0, min(seconds, int((until - dt.datetime.fromtimestamp(decision.now, dt.UTC)).total_seconds()))
+        )
     return f"public, max-age={seconds}, stale-while-revalidate={min(seconds, PUBLIC_SECONDS)}"
 
 
@@ -232,7 +246,11 @@ def _of_decision(request: HttpRequest, path: str, key: str) -> HttpResponse:
     except (WrongKey, ValueError):
         return not_found()
     assert plan is not None  # noqa: S101  # _no_key raised otherwise
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept", "Surrogate-Key": plan.tags}
+    headers = {
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "Vary": "Accept",
+        "Surrogate-Key": plan.tags,
+    }
     content = public_body(plan, layout, chosen, key)
     headers["ETag"] = f'"{hashlib.blake2s(content, digest_size=12).hexdigest()}"'
     if _matches(request.headers.get("If-None-Match", ""), headers["ETag"]):

@@ -10,14 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from cms.compiler import compile_page
-from cms.errors import ContentError, errors_among
-from cms.models import Page, Site
-from cms.pages import content_of
-from cms.paths import normalise
-from cms.sources import load_sources
-from consent.gates import Gates
-from consent.models import Purpose
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -27,6 +19,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from cms.compiler import compile_page
+from cms.errors import ContentError, errors_among
+from cms.models import Page, Site
+from cms.pages import content_of
+from cms.paths import normalise
+from cms.sources import load_sources
+from consent.gates import Gates
+from consent.models import Purpose
 from personalization import facts
 from personalization.api.access import require
 from personalization.api.context import clock_facts, parse_context
@@ -44,29 +44,35 @@ class PreviewBody(serializers.Serializer[Any]):
     locale = serializers.CharField(required=False, max_length=20)
     draft = serializers.BooleanField(required=False, default=False)
     now = serializers.DateTimeField(required=False)
-    context = serializers.DictField(required=False, default=dict)
+    context = serializers.DictField(required=False, default=dict)  # type: ignore[assignment]  # a declared field
     traits = serializers.DictField(required=False, default=dict)
     segments = serializers.JSONField(required=False, default=dict)
-    consent = serializers.DictField(required=False, child=serializers.BooleanField(), allow_null=True, default=None)
+    consent = serializers.DictField(
+        required=False, child=serializers.BooleanField(), allow_null=True, default=None
+    )
     force = serializers.DictField(required=False, child=serializers.CharField(), default=dict)
 
 
 class PreviewView(APIView):
-    @extend_schema(request=PreviewBody, responses=serializers.DictField(), summary="A page as anyone, at any time")
+    @extend_schema(
+        request=PreviewBody, responses=serializers.DictField(), summary="A page as anyone, at any time"
+    )
     def post(self, request: Request) -> HttpResponse | Response:
         require(request, "preview")
         if not isinstance(request.data, Mapping):
             raise ValidationError("Send a JSON object.", "invalid")
         unknown = request.data.keys() - PreviewBody().fields.keys()
         if unknown:
-            raise ValidationError({name: "There is no such field." for name in sorted(unknown)}, "unknown_field")
+            raise ValidationError(dict.fromkeys(sorted(unknown), "There is no such field."), "unknown_field")
         asked = PreviewBody(data=request.data)
         asked.is_valid(raise_exception=True)
         decision = preview(asked.validated_data, now=timezone.now())
         if wants_html(request):
             return HttpResponse(html_of(decision), headers={"Cache-Control": PRIVATE})
         return HttpResponse(
-            body(decision, trace_of(decision)), content_type="application/json", headers={"Cache-Control": PRIVATE}
+            body(decision, trace_of(decision)),
+            content_type="application/json",
+            headers={"Cache-Control": PRIVATE},
         )
 
 
@@ -113,11 +119,15 @@ def draft_plan(
     except (KeyError, IndexError) as error:
         raise ValidationError({"draft": f"The draft is not complete: {error}."}, "incomplete") from error
     if not compiled.program["layouts"] or any(not p["variants"] for p in compiled.program["placements"]):
-        raise ValidationError({"draft": "The draft is not complete: a placement has no variant."}, "incomplete")
+        raise ValidationError(
+            {"draft": "The draft is not complete: a placement has no variant."}, "incomplete"
+        )
     if errors := errors_among(compiled.problems):
         raise ValidationError({"draft": str(ContentError(errors))}, "incomplete")
     published_at = now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return bind_stored(StoredPlan(0, 0, published_at, compiled.program, None, None), directory=directory, site=site)
+    return bind_stored(
+        StoredPlan(0, 0, published_at, compiled.program, None, None), directory=directory, site=site
+    )
 
 
 def visitor_like(asked: Mapping[str, Any], directory: Directory) -> Visitor:
@@ -131,7 +141,9 @@ def visitor_like(asked: Mapping[str, Any], directory: Directory) -> Visitor:
     traits = {**NOTHING_DONE, **(asked.get("traits") or {})}
     unknown = [name for name in traits if directory.vocabulary.find(name) is None]
     if unknown:
-        raise ValidationError({f"traits.{name}": "There is no such trait." for name in unknown}, "unknown_trait")
+        raise ValidationError(
+            {f"traits.{name}": "There is no such trait." for name in unknown}, "unknown_trait"
+        )
     return Visitor(None, Gates(granted, 0), Snapshot(0, traits))
 
 
@@ -139,10 +151,12 @@ def _segments(asked: Any, visitor: Visitor, directory: Directory) -> dict[str, b
     """Return the segments that are switched on or off; those whose purposes are closed stay unknown."""
     if not asked:
         return {}
-    wanted = asked if isinstance(asked, Mapping) else {key: True for key in asked}
+    wanted = asked if isinstance(asked, Mapping) else dict.fromkeys(asked, True)
     unknown = [key for key in wanted if key not in directory.segments]
     if unknown:
-        raise ValidationError({f"segments.{key}": "There is no such segment." for key in unknown}, "unknown_segment")
+        raise ValidationError(
+            {f"segments.{key}": "There is no such segment." for key in unknown}, "unknown_segment"
+        )
     granted = visitor.gates.granted
     return {key: bool(on) for key, on in wanted.items() if directory.segments[key].purposes <= granted}
 
@@ -151,7 +165,9 @@ def _forced(plan: BoundPlan, force: Mapping[str, str]) -> Mapping[str, str]:
     variants = {p.key: {v.key for v in p.variants} for p in plan.placements}
     for placement, variant in force.items():
         if variant not in variants.get(placement, ()):
-            raise ValidationError({f"force.{placement}": f"There is no variant '{variant}' here."}, "unknown_variant")
+            raise ValidationError(
+                {f"force.{placement}": f"There is no variant '{variant}' here."}, "unknown_variant"
+            )
     return force
 
 

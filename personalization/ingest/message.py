@@ -42,7 +42,9 @@ class Message:
     user_agent: str = ""
 
 
-def read(raw: object, *, received_at: dt.datetime, kind: str | None = None, sent_at: object = None) -> Message:
+def read(
+    raw: object, *, received_at: dt.datetime, kind: str | None = None, sent_at: object = None
+) -> Message:
     """Read one message; `kind` and `sent_at` come from the call when the message does not say them itself."""
     if not isinstance(raw, Mapping):
         raise Malformed("invalid")

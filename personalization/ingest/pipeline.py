@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from cms.fields import as_date
 from consent.gates import Gates
-
 from personalization.fold import ORDER, Change
 from personalization.ingest.message import Message
 
@@ -128,7 +127,9 @@ def take_traits(judged: _Judged) -> _Judged:
         purposes.add(trait.purpose)
     if not kept and not identifying:
         raise Drop(reason)
-    return replace(judged, purposes=frozenset(purposes), change=Change(kept, identifying, purposes=frozenset(purposes)))
+    return replace(
+        judged, purposes=frozenset(purposes), change=Change(kept, identifying, purposes=frozenset(purposes))
+    )
 
 
 def _trait_refusal(trait: DeclaredTrait | None, judged: _Judged) -> str:
@@ -141,7 +142,11 @@ def _trait_refusal(trait: DeclaredTrait | None, judged: _Judged) -> str:
 
 def count_orders(judged: _Judged) -> _Judged:
     """An order changes the computed facts, if it may be used for pages."""
-    if judged.message.name != ORDER or judged.message.kind != "track" or "personalization" not in judged.purposes:
+    if (
+        judged.message.name != ORDER
+        or judged.message.kind != "track"
+        or "personalization" not in judged.purposes
+    ):
         return judged
     properties = judged.message.properties
     change = Change(
@@ -193,11 +198,22 @@ def as_type(value: Any, kind: str) -> Any:
         return value if isinstance(value, bool) else None
     if kind == "date":
         return as_date(value)
-    return value[:200] if isinstance(value, list) and all(isinstance(v, str | int | float) for v in value) else None
+    return (
+        value[:200]
+        if isinstance(value, list) and all(isinstance(v, str | int | float) for v in value)
+        else None
+    )
 
 
 Step = Callable[[_Judged], _Judged]
-STEPS: Final[tuple[Step, ...]] = (identify_subject, refuse_bots, check_clock, stamp, take_traits, count_orders)
+STEPS: Final[tuple[Step, ...]] = (
+    identify_subject,
+    refuse_bots,
+    check_clock,
+    stamp,
+    take_traits,
+    count_orders,
+)
 
 
 def judge(message: Message, known: Known) -> Accepted:

@@ -10,16 +10,17 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
+from django.conf import settings
+from django.db import connection, transaction
+
 from consent.gates import CLOSED, Gates
 from consent.hints import hint
 from consent.identities import claim, hash_is_valid
 from consent.models import ConsentState
 from consent.state import gates_of
-from django.conf import settings
-from django.db import connection, transaction
-
 from personalization.fold import ORDER, Change
 from personalization.ingest.message import Message
 from personalization.ingest.pipeline import Accepted, DeclaredTrait, Drop, Known, bought, judge
@@ -95,7 +96,11 @@ def _judged(
 
 def _gates(subjects: set[uuid.UUID], now: dt.datetime) -> dict[uuid.UUID, Gates]:
     """Read what the subjects allow, locked until this transaction ends: no withdrawal can come in between."""
-    rows = ConsentState.objects.select_for_update(no_key=True).filter(subject_id__in=subjects).order_by("subject_id")
+    rows = (
+        ConsentState.objects.select_for_update(no_key=True)
+        .filter(subject_id__in=subjects)
+        .order_by("subject_id")
+    )
     return {row.subject_id: gates_of(row, now=now.timestamp()) for row in rows}
 
 
@@ -127,13 +132,16 @@ def _insert(kept: Sequence[Accepted], sender: Sender, now: dt.datetime) -> list[
     rows = sorted(by_id.values(), key=lambda one: one.message.message_id)
     if not rows:
         return []
-    columns = [
+    columns: list[list[Any]] = [
         [one.message.message_id for one in rows],
         [one.subject for one in rows],
         [one.message.kind for one in rows],
         [one.message.name for one in rows],
         # what somebody said of themselves is kept in the profile alone, where it can be sealed and erased
-        [orjson.dumps({} if one.message.kind == "identify" else dict(one.message.properties)).decode() for one in rows],
+        [
+            orjson.dumps({} if one.message.kind == "identify" else dict(one.message.properties)).decode()
+            for one in rows
+        ],
         [one.message.happened_at for one in rows],
         [",".join(sorted(one.purposes)) for one in rows],
     ]
@@ -169,7 +177,7 @@ def _count_sales(new: Sequence[Accepted], sender: Sender) -> None:
                     sold[item] = (category, sold.get(item, ("", 0))[1] + count)
     if sold:
         items = sorted(sold)
-        columns = [items, [sold[i][0] for i in items], [sold[i][1] for i in items]]
+        columns: list[list[Any]] = [items, [sold[i][0] for i in items], [sold[i][1] for i in items]]
         with connection.cursor() as cursor:
             cursor.execute(_SALES, [sender.site_id, *columns])
 
@@ -178,5 +186,9 @@ def _join(new: Sequence[Accepted], sender: Sender) -> None:
     """Attach a userId to its visitor; a public key needs the site's hash of it, else it joins nothing."""
     for one in new:
         user_id = one.message.user_id
-        if one.message.kind == "identify" and user_id and (sender.trusted or hash_is_valid(user_id, one.message.user_hash)):
+        if (
+            one.message.kind == "identify"
+            and user_id
+            and (sender.trusted or hash_is_valid(user_id, one.message.user_hash))
+        ):
             claim(one.subject, "user", user_id)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from cms.models import Site
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from rest_framework_api_key.models import AbstractAPIKey
+
+from cms.models import Site
 
 SCOPES = ("deliver", "preview", "ingest", "profiles", "manage", "privacy")
 
@@ -17,7 +18,9 @@ def _default_scopes() -> list[str]:
 
 class ApiKey(AbstractAPIKey):
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="api_keys")
-    scopes = ArrayField(models.CharField(max_length=20, choices=[(s, s) for s in SCOPES]), default=_default_scopes)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=[(s, s) for s in SCOPES]), default=_default_scopes
+    )
 
     class Meta(AbstractAPIKey.Meta):
         verbose_name = "API key"
@@ -38,4 +41,6 @@ def check_scopes(scopes: Any) -> None:
     """Raise ValidationError for a scope that does not exist, or for none."""
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
-        raise ValidationError(f"Scopes are {', '.join(SCOPES)}" + (f"; not {', '.join(unknown)}." if unknown else "."))
+        raise ValidationError(
+            f"Scopes are {', '.join(SCOPES)}" + (f"; not {', '.join(unknown)}." if unknown else ".")
+        )

@@ -4,24 +4,31 @@
 and the stored memberships have followed. What lags is found by the sweep.
 """
 
-from cms.models import Site
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
+
+from cms.models import Site
 
 
 class Profile(models.Model):
     subject_key = models.UUIDField(primary_key=True)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
     traits = models.JSONField(default=dict, help_text="Declared traits by key.")
-    sealed = models.BinaryField(null=True, help_text="Identifying traits, encrypted with the subject's own key.")
+    sealed = models.BinaryField(
+        null=True, help_text="Identifying traits, encrypted with the subject's own key."
+    )
     orders = models.PositiveIntegerField(default=0)
     revenue = models.DecimalField(max_digits=16, decimal_places=4, default=0)
     first_order_at = models.DateTimeField(null=True)
     last_order_at = models.DateTimeField(null=True)
-    categories = models.JSONField(default=dict, help_text="Category → number of items bought; the 50 most bought.")
-    held = ArrayField(models.CharField(max_length=50), default=list, help_text="Purposes for which something is kept.")
+    categories = models.JSONField(
+        default=dict, help_text="Category → number of items bought; the 50 most bought."
+    )
+    held = ArrayField(
+        models.CharField(max_length=50), default=list, help_text="Purposes for which something is kept."
+    )
     version = models.PositiveBigIntegerField(default=1)
     snapshot_version = models.PositiveBigIntegerField(default=0)
     segmented_version = models.PositiveBigIntegerField(default=0)
@@ -31,10 +38,14 @@ class Profile(models.Model):
     class Meta:
         indexes = [
             models.Index(
-                fields=["subject_key"], condition=Q(segmented_version__lt=F("version")), name="profile_to_segment"
+                fields=["subject_key"],
+                condition=Q(segmented_version__lt=F("version")),
+                name="profile_to_segment",
             ),
             models.Index(
-                fields=["subject_key"], condition=Q(snapshot_version__lt=F("version")), name="profile_to_snapshot"
+                fields=["subject_key"],
+                condition=Q(snapshot_version__lt=F("version")),
+                name="profile_to_snapshot",
             ),
             GinIndex(fields=["held"], name="profile_held"),
         ]
@@ -53,7 +64,9 @@ class Event(models.Model):
     properties = models.JSONField(default=dict)
     happened_at = models.DateTimeField()
     received_at = models.DateTimeField()
-    purposes = ArrayField(models.CharField(max_length=50), help_text="What it may be used for, stamped at receipt.")
+    purposes = ArrayField(
+        models.CharField(max_length=50), help_text="What it may be used for, stamped at receipt."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["key_prefix", "message_id"], name="event_once")]

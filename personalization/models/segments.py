@@ -1,11 +1,12 @@
 """Traits, attributes and segments as editors declare them; memberships and runs as the worker keeps them."""
 
-from cms.keys import key_field
-from cms.models import Site
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
 from simple_history.models import HistoricalRecords
+
+from cms.keys import key_field
+from cms.models import Site
 
 TRAIT_TYPES = ("text", "number", "boolean", "date", "list")
 
@@ -24,9 +25,12 @@ class Trait(models.Model):
     purpose = models.CharField(max_length=50, help_text="The key of the purpose that must be granted.")
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.ANYWHERE)
     identifying = models.BooleanField(
-        default=False, help_text="Name, e-mail, phone, address: kept encrypted; placeholders may read it, rules may not."
+        default=False,
+        help_text="Name, e-mail, phone, address: kept encrypted; placeholders may read it, rules may not.",
     )
-    default = models.JSONField(default=dict, blank=True, help_text="What placeholders show instead, per locale.")
+    default = models.JSONField(
+        default=dict, blank=True, help_text="What placeholders show instead, per locale."
+    )
     history = HistoricalRecords()
 
     class Meta:
@@ -42,7 +46,9 @@ class Attribute(models.Model):
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="attributes")
     key = key_field()
-    default = models.JSONField(default=dict, blank=True, help_text="What placeholders show instead, per locale.")
+    default = models.JSONField(
+        default=dict, blank=True, help_text="What placeholders show instead, per locale."
+    )
 
     class Meta:
         ordering = ["key"]
@@ -62,15 +68,24 @@ class Segment(models.Model):
     title = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RULE)
     rule = models.JSONField(default=dict, blank=True)
-    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
-    attributes = models.JSONField(default=dict, blank=True, help_text="Values for placeholders, such as discount.")
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
+    )
+    attributes = models.JSONField(
+        default=dict, blank=True, help_text="Values for placeholders, such as discount."
+    )
     purposes = ArrayField(
-        models.CharField(max_length=50), default=list, blank=True, help_text="Of a list; a rule names its own."
+        models.CharField(max_length=50),
+        default=list,
+        blank=True,
+        help_text="Of a list; a rule names its own.",
     )
     priority = models.IntegerField(default=100, help_text="Lower comes first.")
     position = models.PositiveIntegerField(default=0, editable=False)
     min_size = models.PositiveIntegerField(
-        default=50, validators=[MinValueValidator(0)], help_text="It personalises only from this many people on."
+        default=50,
+        validators=[MinValueValidator(0)],
+        help_text="It personalises only from this many people on.",
     )
     size = models.PositiveIntegerField(null=True, editable=False)
     open = models.BooleanField(default=False, editable=False)

@@ -7,14 +7,14 @@ its plans again at its next request.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.db import transaction
+
 from cms.facts import vocabulary
 from cms.language.nodes import Problem, RuleError, reads
 from cms.language.parse import parse
 from cms.language.vocabulary import CONTEXT, Fact, SegmentName, Vocabulary
 from cms.models import Block, Site
 from cms.pages import rule_problems
-from django.db import transaction
-
 from personalization.directory import base_name
 from personalization.models import Attribute, Directory, ItemSales, Segment, Trait
 
@@ -34,9 +34,12 @@ FEATURES: Final = tuple(
 
 def facts_of_site(site_id: int) -> Vocabulary:
     """Return what personalization adds to the vocabulary of a site; registered in `apps.py`."""
-    facts = {fact.name: fact for fact in FEATURES} | {t.key: _fact(t) for t in Trait.objects.filter(site_id=site_id)}
+    facts = {fact.name: fact for fact in FEATURES} | {
+        t.key: _fact(t) for t in Trait.objects.filter(site_id=site_id)
+    }
     segments = {
-        s.key: SegmentName(s.key, s.title, frozenset(s.purposes)) for s in Segment.objects.filter(site_id=site_id)
+        s.key: SegmentName(s.key, s.title, frozenset(s.purposes))
+        for s in Segment.objects.filter(site_id=site_id)
     }
     attributes = {a.key: a.default for a in Attribute.objects.filter(site_id=site_id)}
     return Vocabulary(facts, segments, attributes)
@@ -102,7 +105,9 @@ def purposes_of(rules: list[Any], facts: Vocabulary) -> list[str]:
 def rebuild(site: Site) -> Directory:
     """Store the next version of the site's directory."""
     site = Site.objects.select_for_update().get(pk=site.pk)
-    segments = list(Segment.objects.filter(site=site).select_related("parent").order_by("priority", "position", "pk"))
+    segments = list(
+        Segment.objects.filter(site=site).select_related("parent").order_by("priority", "position", "pk")
+    )
     program = compile_rows(site, segments)
     latest = site.directories.order_by("-version").first()
     if latest is not None and latest.program == program:

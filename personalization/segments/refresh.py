@@ -11,17 +11,17 @@ import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from django.db import connection, transaction
+from django.db.models import Count, F, Q
+
 from cms.language.evaluate import WITHHELD
 from cms.language.vocabulary import CONTEXT
 from cms.models import Site
 from consent.models import ConsentState
 from consent.state import gates_of
-from django.db import connection, transaction
-from django.db.models import Count, F, Q
-
 from personalization.directory import CompiledSegment, Directory, belongs, compile_directory, facts_of
-from personalization.models import Membership, Profile, Segment, SegmentRun
 from personalization.models import Directory as StoredDirectory
+from personalization.models import Profile, Segment, SegmentRun
 from personalization.profiles import facts_of as facts_of_profile
 from personalization.segments.directory import rebuild
 from personalization.visitor import Snapshot, Visitor
@@ -82,12 +82,16 @@ def _batches(rows: Any) -> Iterator[list[Profile]]:
 
 
 def _members(
-    batch: Sequence[Profile], segments: Sequence[CompiledSegment], directory: Directory, site: Site, now: dt.datetime
+    batch: Sequence[Profile],
+    segments: Sequence[CompiledSegment],
+    directory: Directory,
+    site: Site,
+    now: dt.datetime,
 ) -> Iterator[tuple[str, uuid.UUID]]:
     states = ConsentState.objects.filter(subject_id__in=[p.pk for p in batch])
     gates = {row.subject_id: gates_of(row, now=now.timestamp()) for row in states}
     local = now.astimezone(zoneinfo.ZoneInfo(site.time_zone))
-    blank: dict[str, Any] = {name: WITHHELD for name in CONTEXT} | {"$now": local}
+    blank: dict[str, Any] = dict.fromkeys(CONTEXT, WITHHELD) | {"$now": local}
     mixed = {s.key for s in segments if any(name in CONTEXT for name in facts_of([s], directory.vocabulary))}
     for profile in batch:
         if profile.pk not in gates:
@@ -96,11 +100,15 @@ def _members(
         visitor = Visitor(profile.pk, gates[profile.pk], Snapshot(profile.version, facts))
         for segment in segments:
             truth = belongs_whatever_its_size(segment, facts, visitor)
-            if truth is True or (truth is None and segment.key in mixed and segment.purposes <= visitor.gates.granted):
+            if truth is True or (
+                truth is None and segment.key in mixed and segment.purposes <= visitor.gates.granted
+            ):
                 yield segment.key, profile.pk
 
 
-def belongs_whatever_its_size(segment: CompiledSegment, facts: dict[str, Any], visitor: Visitor) -> bool | None:
+def belongs_whatever_its_size(
+    segment: CompiledSegment, facts: dict[str, Any], visitor: Visitor
+) -> bool | None:
     """Say who would be in a segment if it were open: its size must not decide its size."""
     from dataclasses import replace
 
@@ -125,7 +133,11 @@ RETURNING segment_id
 
 @transaction.atomic
 def _write(
-    run: SegmentRun, batch: Sequence[Profile], pairs: Sequence[tuple[int, uuid.UUID]], stored: list[int], now: dt.datetime
+    run: SegmentRun,
+    batch: Sequence[Profile],
+    pairs: Sequence[tuple[int, uuid.UUID]],
+    stored: list[int],
+    now: dt.datetime,
 ) -> None:
     """Write the difference for one batch, and how far its profiles are now."""
     segments, subjects = [s for s, _ in pairs], [k for _, k in pairs]

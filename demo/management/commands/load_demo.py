@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from cms.models import Page
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from cms.models import Page
 from demo.loading import load_demo
 from demo.state import loaded
 
@@ -14,7 +14,9 @@ class Command(BaseCommand):
     help = "Load the demo shop: content in two languages, six people, three logins."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--first-start", action="store_true", help="Do nothing when there is content already.")
+        parser.add_argument(
+            "--first-start", action="store_true", help="Do nothing when there is content already."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["first_start"] and (loaded() is not None or Page.objects.exists()):

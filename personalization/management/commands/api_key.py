@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from cms.models.site import current_site
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from cms.models.site import current_site
 from personalization.models import ApiKey
 from personalization.models.keys import SCOPES, check_scopes
 
@@ -17,7 +17,9 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         create = actions.add_parser("create")
         create.add_argument("name")
-        create.add_argument("--scope", action="append", default=[], help=f"One of {', '.join(SCOPES)}; repeatable.")
+        create.add_argument(
+            "--scope", action="append", default=[], help=f"One of {', '.join(SCOPES)}; repeatable."
+        )
         actions.add_parser("list")
         revoke = actions.add_parser("revoke")
         revoke.add_argument("prefix")

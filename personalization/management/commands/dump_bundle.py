@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from cms.models.site import current_site
 from django.core.management.base import BaseCommand, CommandParser
 
+from cms.models.site import current_site
 from personalization.bundle import dump_bundle
 
 

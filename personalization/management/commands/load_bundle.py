@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from cms.errors import errors_among
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from cms.errors import errors_among
 from personalization.bundle import load_bundle
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -32,10 +32,16 @@ class Command(BaseCommand):
         except orjson.JSONDecodeError as error:
             raise CommandError(f"{path} is not JSON: {error.msg} (line {error.lineno}).") from error
         report = load_bundle(
-            bundle, now=timezone.now(), publish=options["publish"], dry_run=options["dry_run"], folder=path.parent
+            bundle,
+            now=timezone.now(),
+            publish=options["publish"],
+            dry_run=options["dry_run"],
+            folder=path.parent,
         )
         for problem in report.problems:
-            self.stderr.write(f"{problem.severity}: {problem.pointer or '/'}: {problem.message} ({problem.code})")
+            self.stderr.write(
+                f"{problem.severity}: {problem.pointer or '/'}: {problem.message} ({problem.code})"
+            )
         if errors_among(report.problems):
             raise CommandError("Nothing was loaded.")
         done = ", ".join(f"{count} {kind}" for kind, count in report.changed.items() if count) or "nothing"
