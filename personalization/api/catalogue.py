@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
@@ -29,7 +30,7 @@ class FeedBody(serializers.Serializer[Any]):
 
 class CatalogueView(APIView):
     @extend_schema(
-        request=FeedBody, responses=serializers.DictField(), summary="Add and update items of a catalogue"
+        request=FeedBody, responses=OpenApiTypes.OBJECT, summary="Add and update items of a catalogue"
     )
     def post(self, request: Request, type_key: str) -> Response:
         key = require(request, "manage")

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from django.http import HttpResponse
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
@@ -55,7 +56,7 @@ class PreviewBody(serializers.Serializer[Any]):
 
 class PreviewView(APIView):
     @extend_schema(
-        request=PreviewBody, responses=serializers.DictField(), summary="A page as anyone, at any time"
+        request=PreviewBody, responses=OpenApiTypes.OBJECT, summary="A page as anyone, at any time"
     )
     def post(self, request: Request) -> HttpResponse | Response:
         require(request, "preview")
