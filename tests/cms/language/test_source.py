@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from cms.language.source import (
-    MAX_OUTPUT_BYTES,
     ROOTS_BLOCK,
     ROOTS_PAGE,
     SourceError,
     check_source,
     compile_source,
 )
+from cms.language.source.limits import MAX_OUTPUT_BYTES
 
 CASES = json.loads((Path(__file__).parents[2] / "cases" / "hostile-templates.json").read_text("utf-8"))
 ROOTS = {"page": ROOTS_PAGE, "block": ROOTS_BLOCK}
