@@ -1,7 +1,7 @@
 """Read and announce the gates of one visitor: PostgreSQL is the truth, Redis a copy that lives ten seconds.
 
-`read_gates` costs one indexed SELECT; `announce_gates` is called before a change is answered and waits, when Redis
-cannot be written, until any older copy has expired.
+`read_gates` costs one indexed SELECT; `announce_gates` is called before a change is answered and waits, when something
+was closed and Redis cannot be written, until any older copy has expired.
 """
 
 import time
@@ -25,7 +25,9 @@ def gates_key(subject_id: uuid.UUID) -> str:
 def gates_of(row: ConsentState, *, now: float) -> Gates:
     """Return the gates of a stored state; a kept signal closes what it covers."""
     closed = covered_by_gpc(row.site_id) if row.gpc else frozenset[str]()
-    return open_gates(row.state, expires=row.expires, version=row.version, closed=closed, now=now)
+    return open_gates(
+        row.state, expires=row.expires, version=row.version, closed=closed, now=now, gpc=row.gpc
+    )
 
 
 def read_gates(subject_id: uuid.UUID) -> Gates:
@@ -52,16 +54,22 @@ def _copy(subject_id: uuid.UUID, gates: Gates, read_at: float) -> None:
         )
 
 
-def announce_gates(subject_id: uuid.UUID, gates: Gates) -> None:
-    """Put changed gates where every process sees them at its next request, or wait until no older copy is valid."""
-    deadline = time.time() + settings.GATES_MAX_AGE_SECONDS
-    while time.time() < deadline:
+def announce_gates(subject_id: uuid.UUID, gates: Gates, *, wait: bool) -> None:
+    """Put changed gates where every process sees them at its next request.
+
+    With `wait`, a Redis that cannot be written is waited for until no older copy is valid any more: somebody who
+    closed a purpose is answered only when nobody can use it. Who opens one loses nothing by an older copy.
+    """
+    deadline = time.time() + (settings.GATES_MAX_AGE_SECONDS if wait else 0)
+    while True:
         try:
             return _copy(subject_id, gates, time.time())
         except Unavailable:
+            if time.time() >= deadline:
+                return None
             time.sleep(_RETRY_SECONDS)
 
 
-def announce_after_commit(subject_id: uuid.UUID, gates: Gates) -> None:
+def announce_after_commit(subject_id: uuid.UUID, gates: Gates, *, wait: bool) -> None:
     """Announce the gates when the running transaction commits."""
-    transaction.on_commit(lambda: announce_gates(subject_id, gates))
+    transaction.on_commit(lambda: announce_gates(subject_id, gates, wait=wait))

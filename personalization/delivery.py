@@ -9,7 +9,7 @@ import datetime as dt
 import uuid
 import zoneinfo
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cms.paths import normalise
@@ -57,7 +57,7 @@ def narrowed(visitor: Visitor, closed: frozenset[str]) -> Visitor:
     """Close the purposes that a signal of this request refuses."""
     if not closed:
         return visitor
-    return Visitor(visitor.id, visitor.gates.without(closed), visitor.snapshot)
+    return replace(visitor, gates=visitor.gates.without(closed))
 
 
 def local_time(now: float, zone: str) -> dt.datetime:

@@ -98,8 +98,7 @@ def _asked(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, boo
     visitor = visitor_of(request)
     closed: frozenset[str] = frozenset()
     if sends_gpc(request):
-        closed = _closed_by_gpc(request, visitor)
-    now = stated["time"].timestamp() if "time" in stated else time.time()
+        closed = _closed_by_gpc()
     asked = Asked(
         path=path,
         locale=request.GET.get("locale"),
@@ -107,14 +106,24 @@ def _asked(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, boo
         visitor_id=visitor,
         closed_purposes=closed,
         context=context_of(request, stated),
-        now=now,
+        now=time.time(),
     )
     return asked, bool(stated)
 
 
-def _closed_by_gpc(request: HttpRequest, visitor: Any) -> frozenset[str]:
+def _deliver(request: HttpRequest, asked: Asked) -> Decision | None:
+    """Deliver, and keep a signal that the visitor's browser sends for the first time."""
+    decision = deliver(asked)
+    if asked.closed_purposes and decision is not None and not decision.visitor.gates.gpc:
+        try:
+            note_signal(request, decision.visitor.id)
+        except DatabaseError:
+            log.warning("a signal could not be kept: this request honours it all the same")
+    return decision
+
+
+def _closed_by_gpc() -> frozenset[str]:
     try:
-        note_signal(request, visitor)
         return covered_by_gpc(1)
     except DatabaseError:
         return frozenset(
@@ -150,7 +159,7 @@ def _page(request: HttpRequest, path: str, *, as_html: bool) -> HttpResponse:
     started = time.perf_counter()
     key = _allowed(request)
     asked, stated = _asked(request, path, key)
-    decision = deliver(asked)
+    decision = _deliver(request, asked)
     if decision is None:
         return not_found()
     explain = "explain" in request.GET
@@ -265,7 +274,7 @@ def _no_key() -> Any:
 @door
 def decide(request: HttpRequest, path: str = "") -> HttpResponse:
     asked, _ = _asked(request, path, _allowed(request))
-    decision = deliver(asked)
+    decision = _deliver(request, asked)
     if decision is None:
         return not_found()
     content = orjson.dumps(private_answer(decision))
