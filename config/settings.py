@@ -272,8 +272,11 @@ SECURE_PROXY_SSL_HEADER = (
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = env.bool("HTTPS_ONLY", default=False)
-CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
+HTTPS_ONLY = env.bool("HTTPS_ONLY", default=False)  # off on one's own machine only
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]  # probes come without TLS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
 LOGIN_URL = reverse_lazy("admin:login")
 # Everything but the admin: strict. The admin needs 'unsafe-eval' for its conditional fields (config/urls.py).
 CONTENT_SECURITY_POLICY = {
