@@ -6,19 +6,21 @@ values). Rules never raise; whatever goes wrong with one ends in the default wit
 """
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from cms.language.evaluate import WITHHELD
+from cms.language.evaluate import WITHHELD, Program
 from personalization.directory import memberships
 from personalization.fragments import join, materialise
 from personalization.plan import REASON_BYTES, BoundLayout, BoundPlacement, BoundPlan, BoundVariant
 from personalization.visitor import Visitor
 
 Sign = Callable[[str], str]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,18 @@ def decide(
 
 def _layout(plan: BoundPlan, facts: Mapping[str, Any]) -> int:
     for index, layout in enumerate(plan.layouts):
-        if layout.rule is None or layout.rule.evaluate(facts) is True:
+        if layout.rule is None or judge(layout.rule, facts) is True:
             return index
     return len(plan.layouts) - 1
+
+
+def judge(rule: Program, facts: Mapping[str, Any]) -> bool | str | None:
+    """Say whether a rule holds, None for unknown; `error` when it cannot even be asked."""
+    try:
+        return rule.evaluate(facts)
+    except Exception:  # whatever a stored rule does, the page is answered
+        log.exception("a rule failed")
+        return "error"
 
 
 def _choose(
@@ -108,7 +119,7 @@ def _choose(
             continue
         if index == last:
             break
-        truth = True if variant.rule is None else variant.rule.evaluate(facts)
+        truth = True if variant.rule is None else judge(variant.rule, facts)
         if truth is False:
             continue
         if (variant.starts is not None and now < variant.starts) or (
@@ -117,6 +128,8 @@ def _choose(
             obstacle = obstacle or "out_of_window"
         elif truth is True:
             return index, "matched"
+        elif truth is not None:
+            obstacle = obstacle or "error"
         else:
             obstacle = obstacle or why_unknown(plan, variant, facts, visitor)
     return last, obstacle or "default"
@@ -131,7 +144,8 @@ def why_unknown(plan: BoundPlan, variant: BoundVariant, facts: Mapping[str, Any]
     purposes = [fact.purposes for fact in withheld] + [segment.purposes for segment in unknown]
     if not all(one <= granted for one in purposes):
         return "no_consent"
-    return "segment_too_small" if any(not s.open for s in unknown) and not withheld else "unknown_fact"
+    loaded = visitor.snapshot is not None and not withheld
+    return "segment_too_small" if loaded and any(not s.open for s in unknown) else "unknown_fact"
 
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"

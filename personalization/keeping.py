@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Collection
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from consent.holders import Holder
 from consent.hot_store import hot_store
 from personalization.models import Event, Membership, Profile, Trait
-from personalization.profiles import facts_of, snapshot_key, unsealed
+from personalization.profiles import facts_of, forget_snapshot, snapshot_key, unsealed
 
 PAGES = "personalization"  # the purpose of the computed facts
 
@@ -108,7 +108,11 @@ def export_snapshot(subject: uuid.UUID) -> dict[str, Any]:
 
 
 def erase_snapshot(subject: uuid.UUID, purposes: Collection[str]) -> int:
-    """Delete the copy in Redis; raises when Redis cannot be reached, so that it is tried again."""
+    """Delete the copy in Redis; raises when Redis cannot be reached, so that it is tried again.
+
+    Until the erasure is committed a page may still read what it erases and copy it anew: so once more, afterwards.
+    """
+    transaction.on_commit(lambda: forget_snapshot(subject))
     return hot_store().delete(snapshot_key(subject))
 
 

@@ -22,6 +22,7 @@ from personalization.visitor import EMPTY, NOTHING_DONE, Snapshot, encode
 
 log = logging.getLogger(__name__)
 SNAPSHOT_SECONDS = 24 * 3600.0
+MAX_REVENUE = Decimal(10) ** 12 - 1  # what the column holds; a made-up order must not make the next one fail
 
 
 def snapshot_key(subject_id: uuid.UUID) -> str:
@@ -85,6 +86,15 @@ def _store(subject_id: uuid.UUID, snapshot: Snapshot) -> bool:
         hot_store().put(
             snapshot_key(subject_id), encode(snapshot), version=snapshot.version, ttl_seconds=SNAPSHOT_SECONDS
         )
+    except Unavailable:
+        return False
+    return True
+
+
+def forget_snapshot(subject_id: uuid.UUID) -> bool:
+    """Delete the copy of a profile; return whether Redis could be told."""
+    try:
+        hot_store().delete(snapshot_key(subject_id))
     except Unavailable:
         return False
     return True
@@ -158,6 +168,7 @@ def _change(profile: Profile, changes: Collection[Change], now: dt.datetime) -> 
     )
     for name in ("traits", "orders", "revenue", "first_order_at", "last_order_at", "categories"):
         setattr(profile, name, state[name])
+    profile.revenue = max(-MAX_REVENUE, min(MAX_REVENUE, profile.revenue))
     if state["identifying"]:
         profile.sealed = seal(profile.subject_key, orjson.dumps(state["identifying"]))
     profile.held = sorted({*profile.held, *(p for change in changes for p in change.purposes)})

@@ -1,5 +1,7 @@
 """Traits, attributes and segments as editors declare them; memberships and runs as the worker keeps them."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -98,6 +100,15 @@ class Segment(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the segment; raises ProtectedError while a page names it."""
+        from personalization.segments.uses import uses_of
+
+        places = uses_of(self.site, self.key)
+        if places:
+            raise models.ProtectedError(f"'{self.title}' is used: {'; '.join(places)}.", {self})
+        return super().delete(*args, **kwargs)
 
 
 class Membership(models.Model):
