@@ -6,21 +6,29 @@ bundle twice changes nothing. Errors carry JSON pointers; the caller's transacti
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cms.content import checked, known_to, publish_block, save_block
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+
+from cms.content import checked, known_to, publish_blocks, save_block
 from cms.errors import ContentError, below, errors_among
-from cms.fields import parse_fields
-from cms.keys import KEY_PATTERN
+from cms.fields import clean, parse_fields
+from cms.keys import is_key
 from cms.language.nodes import Problem
+from cms.language.parse import step
 from cms.media import MediaError, set_picture
 from cms.models import Block, BlockType, Media, Page, Site, Template
+from cms.page_checks import PAGE_ATTRIBUTES
 from cms.pages import content_of, write_page
-from cms.publishing import publish_page, recompile_using, source_problems
+from cms.paths import normalise
+from cms.publishing import publish_page, recompile_all, source_problems
 
+_TYPE_ATTRIBUTES = {"key", "title", "fields", "source", "catalogue"}
+_HARMLESS = {"required", "unknown_field", "too_few", "too_many", "too_small", "too_large", "unknown_locale"}
 PARTS = ("media", "block_types", "templates", "blocks", "pages")
 
 
@@ -30,6 +38,7 @@ class Report:
 
     changed: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    pictures: list[Media] = field(default_factory=list)  # whose files were written, and go if nothing is kept
 
     def count(self, kind: str, changed: bool) -> None:
         self.changed[kind] = self.changed.get(kind, 0) + int(changed)
@@ -38,44 +47,91 @@ class Report:
         self.problems += below(pointer, problems)
 
 
-def listed(bundle: Mapping[str, Any], part: str, report: Report) -> list[tuple[int, Mapping[str, Any]]]:
-    """Return the entries of one part with their indexes; what is not an object with a key is a problem."""
+def listed(
+    bundle: Mapping[str, Any], part: str, report: Report, *, known: Collection[str]
+) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return the entries of one part with their indexes; what is not an object with a key is a problem.
+
+    An attribute that is not `known` is ignored, with a warning.
+    """
     entries = bundle.get(part, [])
     if not isinstance(entries, list):
         report.problems.append(Problem("wrong_type", f"/{part}", f"{part} is a list."))
         return []
     good = []
-    name = "path" if part == "pages" else "key"
     seen: set[str] = set()
     for index, entry in enumerate(entries):
-        key = entry.get(name) if isinstance(entry, Mapping) else None
-        if not isinstance(key, str) or (name == "key" and not KEY_PATTERN.match(key)):
-            report.problems.append(
-                Problem("invalid_key", f"/{part}/{index}/{name}", f"'{key}' is not a {name}.")
-            )
-        elif key in seen:
-            report.problems.append(
-                Problem("duplicate_key", f"/{part}/{index}/{name}", f"'{key}' stands here twice.")
-            )
-        else:
-            seen.add(key)
+        found = list(_entry_problems(entry, part, f"/{part}/{index}", seen, known))
+        report.problems += found
+        if not errors_among(found):
             good.append((index, entry))
     return good
 
 
+def _entry_problems(
+    entry: object, part: str, place: str, seen: set[str], known: Collection[str]
+) -> Iterator[Problem]:
+    name = "path" if part == "pages" else "key"
+    key = entry.get(name) if isinstance(entry, Mapping) else None
+    if not isinstance(entry, Mapping) or not isinstance(key, str) or not (name == "path" or is_key(key)):
+        yield Problem("invalid_key", f"{place}/{name}", f"'{key}' is not a {name}.")
+        return
+    key = normalise(key) if name == "path" else key
+    if key in seen:
+        yield Problem("duplicate_key", f"{place}/{name}", f"'{key}' stands here twice.")
+    seen.add(key)
+    for attribute in entry.keys() - known:
+        sentence = f"'{attribute}' is not known here and was left out."
+        yield Problem("unknown_attribute", step(place, attribute), sentence, "warning")
+
+
+def written(row: Model, values: Mapping[str, Any], report: Report, pointer: str) -> bool | None:
+    """Add or update one row; return whether that changed anything, or None when the values do not fit."""
+    changed = row.pk is None or any(getattr(row, name) != value for name, value in values.items())
+    if not changed:
+        return False
+    for name, value in values.items():
+        setattr(row, name, value)
+    stated = {name for name, value in values.items() if value not in ("", [], {})}
+    try:
+        row.clean_fields(exclude={f.name for f in row._meta.fields} - stated)
+    except ValidationError as error:
+        report.problems += [
+            Problem("invalid", f"{pointer}/{name}", sentences[0])
+            for name, sentences in error.message_dict.items()
+        ]
+        return None
+    row.save()
+    return True
+
+
+def texts(value: object, default_locale: str) -> Any:
+    """Return words per locale; bare words are the default locale's."""
+    return {default_locale: value} if isinstance(value, str) and value else value or {}
+
+
+def text_problems(value: object, locales: Sequence[str], pointer: str) -> Iterator[Problem]:
+    """Yield what is wrong with words per locale."""
+    if not isinstance(value, Mapping) or not all(isinstance(one, str) for one in value.values()):
+        yield Problem("wrong_type", pointer, "Send text, or text per locale.")
+        return
+    for locale in value.keys() - set(locales):
+        yield Problem("unknown_locale", step(pointer, locale), f"This site has no locale '{locale}'.")
+
+
 def load_structure(
     bundle: Mapping[str, Any], site: Site, report: Report, *, folder: Path | None
-) -> list[Template]:
-    """Load media, block types and templates; return the templates that changed."""
-    for index, entry in listed(bundle, "media", report):
+) -> dict[str, int]:
+    """Load media, block types and templates; return the keys of the types that changed, with their indexes."""
+    for index, entry in listed(bundle, "media", report, known={"key", "file", "alt"}):
         _load_media(entry, site, report, f"/media/{index}", folder)
-    for index, entry in listed(bundle, "block_types", report):
-        _load_block_type(entry, site, report, f"/block_types/{index}")
-    changed = []
-    for index, entry in listed(bundle, "templates", report):
-        template = _load_template(entry, site, report, f"/templates/{index}")
-        if template is not None:
-            changed.append(template)
+    changed = {
+        entry["key"]: index
+        for index, entry in listed(bundle, "block_types", report, known=_TYPE_ATTRIBUTES)
+        if _load_block_type(entry, site, report, f"/block_types/{index}")
+    }
+    for index, entry in listed(bundle, "templates", report, known={"key", "title", "slots", "source"}):
+        _load_template(entry, site, report, f"/templates/{index}")
     return changed
 
 
@@ -83,53 +139,80 @@ def _load_media(
     entry: Mapping[str, Any], site: Site, report: Report, pointer: str, folder: Path | None
 ) -> None:
     row = Media.objects.filter(site=site, key=entry["key"]).first() or Media(site=site, key=entry["key"])
-    alt = entry.get("alt") or {}
-    if entry.get("file"):
-        path = ((folder or Path()) / str(entry["file"])).resolve()
-        if folder is None or not path.is_relative_to(folder.resolve()) or not path.is_file():
-            report.problems.append(
-                Problem("file_missing", f"{pointer}/file", f"There is no file '{entry['file']}'.")
-            )
-            return
-        content = path.read_bytes()
-        checksum = hashlib.sha256(content).hexdigest()
-        if checksum != row.checksum:
-            try:
-                set_picture(row, content)
-            except MediaError as error:
-                report.problems.append(Problem(error.code, f"{pointer}/file", error.sentence))
-                return
-    elif row.pk is None:
-        report.problems.append(Problem("required", f"{pointer}/file", "A new media needs a file."))
+    alt = texts(entry.get("alt"), site.default_locale)
+    wrong = list(text_problems(alt, site.locales, f"{pointer}/alt"))
+    before = (row.pk, row.alt, row.checksum)
+    if not wrong and entry.get("file"):
+        wrong = list(_load_picture(row, entry["file"], folder, f"{pointer}/file"))
+    elif not wrong and row.pk is None:
+        wrong = [Problem("required", f"{pointer}/file", "A new media needs a file.")]
+    report.problems += wrong
+    if wrong:
         return
-    before = Media.objects.filter(pk=row.pk).values("alt", "checksum").first()
+    if row.checksum != before[2]:
+        report.pictures.append(row)
     row.alt = alt or row.alt
-    report.count("media", before != {"alt": row.alt, "checksum": row.checksum})
-    if before != {"alt": row.alt, "checksum": row.checksum}:
+    changed = (row.pk, row.alt, row.checksum) != before or row.pk is None
+    if changed:
         row.save()
+    report.count("media", changed)
 
 
-def _load_block_type(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
-    _fields, problems = parse_fields(entry.get("fields", []))
+def _load_picture(row: Media, name: object, folder: Path | None, pointer: str) -> Iterator[Problem]:
+    """Give a media its picture from a file below the bundle's folder, unless it has it already."""
+    path = _file_below(folder, name)
+    if path is None:
+        yield Problem("file_missing", pointer, f"There is no file '{name}'.")
+        return
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() == row.checksum:
+        return
+    try:
+        set_picture(row, content)
+    except MediaError as error:
+        yield Problem(error.code, pointer, error.sentence)
+
+
+def _file_below(folder: Path | None, name: object) -> Path | None:
+    """Return the file of this name in the folder; None for anything outside it, links included."""
+    if folder is None or not isinstance(name, str):
+        return None
+    try:
+        path = (folder / name).resolve()
+        return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+    except (OSError, ValueError):  # a name that no file can have
+        return None
+
+
+def _load_block_type(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> bool:
+    declared = entry.get("fields") or []
+    _, problems = parse_fields(declared)
     report.add(f"{pointer}/fields", problems)
-    report.add(f"{pointer}/source", source_problems(entry.get("source", ""), of_page=False))
+    report.add(f"{pointer}/source", _source_problems(entry, of_page=False))
     values = {
         "title": entry.get("title") or entry["key"],
-        "fields": entry.get("fields", []),
+        "fields": declared,
         "catalogue": bool(entry.get("catalogue")),
-        "source": entry.get("source", ""),
+        "source": entry.get("source") or "",
     }
     row = BlockType.objects.filter(site=site, key=entry["key"]).first()
-    if row is None:
-        BlockType.objects.create(site=site, key=entry["key"], **values)
-        return report.count("block_types", True)
-    changed = any(getattr(row, name) != value for name, value in values.items())
+    row = row or BlockType(site=site, key=entry["key"], version=0)
+    if row.pk and row.catalogue != values["catalogue"] and row.blocks.exists():
+        sentence = f"'{row.key}' has blocks: it stays {'a' if row.catalogue else 'no'} catalogue."
+        report.problems.append(Problem("catalogue_fixed", f"{pointer}/catalogue", sentence))
+        return False
+    changed = bool(written(row, values, report, pointer))
     if changed:
-        for name, value in values.items():
-            setattr(row, name, value)
-        row.version += 1
-        row.save()
+        BlockType.objects.filter(pk=row.pk).update(version=row.version + 1)
     report.count("block_types", changed)
+    return changed
+
+
+def _source_problems(entry: Mapping[str, Any], *, of_page: bool) -> Sequence[Problem]:
+    source = entry.get("source") or ""
+    if not isinstance(source, str):
+        return [Problem("wrong_type", "", "A source is text.")]
+    return source_problems(source, of_page=of_page)
 
 
 def slot_problems(slots: object) -> list[Problem]:
@@ -139,51 +222,70 @@ def slot_problems(slots: object) -> list[Problem]:
     problems, seen = [], set()
     for index, slot in enumerate(slots):
         key = slot.get("key") if isinstance(slot, Mapping) else None
-        if not isinstance(key, str) or not KEY_PATTERN.match(key):
+        if not isinstance(slot, Mapping) or not is_key(key):
             problems.append(Problem("invalid_key", f"/{index}/key", f"'{key}' is not a key."))
-        elif key in seen:
+            continue
+        if key in seen:
             problems.append(Problem("duplicate_key", f"/{index}/key", f"There are two slots '{key}'."))
         seen.add(key)
+        problems += _slot_attributes(slot, f"/{index}")
     return problems
 
 
-def _load_template(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> Template | None:
-    report.add(f"{pointer}/slots", slot_problems(entry.get("slots", [])))
-    report.add(f"{pointer}/source", source_problems(entry.get("source", ""), of_page=True))
+def _slot_attributes(slot: Mapping[str, Any], place: str) -> Iterator[Problem]:
+    for name in slot.keys() - {"key", "label", "title", "types", "min", "max"}:
+        yield Problem("unknown_attribute", step(place, name), f"A slot has no '{name}'.")
+    types = slot.get("types") or []
+    if not isinstance(types, list) or not all(is_key(one) for one in types):
+        yield Problem("wrong_type", f"{place}/types", "types is a list of keys of block types.")
+    counts = [slot.get(name) for name in ("min", "max")]
+    for name, count in zip(("min", "max"), counts, strict=True):
+        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
+            yield Problem("wrong_type", f"{place}/{name}", f"{name} is a whole number.")
+            return
+    if None not in counts and counts[0] > counts[1]:
+        yield Problem("min_above_max", f"{place}/min", "min is larger than max.")
+
+
+def _load_template(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
+    slots = entry.get("slots") or []
+    report.add(f"{pointer}/slots", slot_problems(slots))
+    report.add(f"{pointer}/source", _source_problems(entry, of_page=True))
     values = {
         "title": entry.get("title") or entry["key"],
-        "slots": entry.get("slots", []),
-        "source": entry.get("source", ""),
+        "slots": slots,
+        "source": entry.get("source") or "",
     }
     row = Template.objects.filter(site=site, key=entry["key"]).first()
-    if row is None:
-        Template.objects.create(site=site, key=entry["key"], **values)
-        report.count("templates", True)
-        return None
-    changed = any(getattr(row, name) != value for name, value in values.items())
-    if changed:
-        for name, value in values.items():
-            setattr(row, name, value)
-        row.save()
-    report.count("templates", changed)
-    return row if changed else None
+    row = row or Template(site=site, key=entry["key"])
+    report.count("templates", bool(written(row, values, report, pointer)))
 
 
 def load_content(
-    bundle: Mapping[str, Any], site: Site, report: Report, *, now: dt.datetime, author: Any = None
-) -> tuple[list[Block], list[Page]]:
-    """Load blocks, then pages; return all that the bundle names."""
+    bundle: Mapping[str, Any],
+    site: Site,
+    report: Report,
+    *,
+    now: dt.datetime,
+    retyped: Mapping[str, int] | None = None,
+    author: Any = None,
+) -> tuple[list[Block], list[tuple[int, Page]]]:
+    """Load blocks, then pages; return all that the bundle names, pages with their indexes.
+
+    Stored blocks of the types in `retyped` (key → index in the bundle) must still fit.
+    """
     blocks = _load_blocks(bundle, site, report, now, author)
+    _recheck_blocks(retyped or {}, site, report)
     known = known_to(site)
-    pages = []
-    for index, entry in listed(bundle, "pages", report):
+    pages: list[tuple[int, Page]] = []
+    for index, entry in listed(bundle, "pages", report, known=PAGE_ATTRIBUTES):
         try:
             page, changed = write_page(_normalised(entry), site=site, known=known)
         except ContentError as error:
             report.add(f"/pages/{index}", error.problems)
             continue
         report.count("pages", changed)
-        pages.append(page)
+        pages.append((index, page))
     return blocks, pages
 
 
@@ -197,7 +299,7 @@ def _load_blocks(
     types = {t.key: t for t in BlockType.objects.filter(site=site)}
     entries = []
     rows = {b.key: b for b in Block.objects.filter(site=site).select_related("type", "site", "published")}
-    for index, entry in listed(bundle, "blocks", report):
+    for index, entry in listed(bundle, "blocks", report, known={"key", "type", "fields"}):
         type_ = types.get(str(entry.get("type")))
         if type_ is None:
             report.problems.append(
@@ -218,37 +320,50 @@ def _load_blocks(
     good = []
     for index, entry, row in entries:  # all are checked before any is stored: they may name each other
         try:
-            checked(row, entry.get("fields", {}), known=known)
-            good.append((entry, row))
+            checked(row, entry.get("fields") or {}, known=known)
+            good.append((index, entry, row, row._state.adding))
         except ContentError as error:
             report.add(f"/blocks/{index}/fields", error.problems)
-    Block.objects.bulk_create([row for _, row in good if row._state.adding])
-    for entry, row in good:
+    Block.objects.bulk_create([row for _, _, row, new in good if new])
+    for index, entry, row, new in good:
         before = row.data
-        save_block(row, entry.get("fields", {}), now=now, known=known, author=author)
-        report.count("blocks", before != row.data)
-    return [row for _, row in good]
+        try:
+            save_block(row, entry.get("fields") or {}, now=now, known=known, author=author)
+        except ContentError as error:
+            report.add(f"/blocks/{index}/fields", error.problems)
+        report.count("blocks", new or before != row.data)
+    return [row for _, _, row, _ in good]
+
+
+def _recheck_blocks(retyped: Mapping[str, int], site: Site, report: Report) -> None:
+    """Refuse a change of a block type that stored blocks do not fit; what is merely missing is left to editors."""
+    known = known_to(site)
+    for block in Block.objects.filter(site=site, type__key__in=retyped).select_related("type"):
+        found = errors_among(clean(parse_fields(block.type.fields)[0], block.data, known=known).problems)
+        for problem in (one for one in found if one.code not in _HARMLESS):
+            sentence = f"The block '{block.key}' does not fit: {problem.message}"
+            place = f"/block_types/{retyped[block.type.key]}/fields"
+            report.problems.append(Problem("block_does_not_fit", place, sentence))
 
 
 def publish_loaded(
     blocks: Sequence[Block],
-    pages: Sequence[Page],
-    templates: Sequence[Template],
+    pages: Sequence[tuple[int, Page]],
+    site: Site,
     report: Report,
     *,
     now: dt.datetime,
     author: Any = None,
 ) -> None:
-    """Publish what a bundle named; problems are reported with the page's path."""
-    for block in blocks:
-        publish_block(block, now=now, author=author)
-    for template in templates:
-        recompile_using(template, now=now, cause=f"Template {template.key} changed", author=author)
-    for page in pages:
+    """Publish what a bundle named, and renew every other page that shows what it changed."""
+    publish_blocks(blocks, now=now, author=author)
+    for index, page in pages:
         try:
             report.count("published", publish_page(page, now=now, author=author, cause="Bundle") is not None)
         except ContentError as error:
-            report.add(f"/pages/{page.path}", errors_among(error.problems))
+            report.add(f"/pages/{index}", errors_among(error.problems))
+    if any(report.changed.get(kind) for kind in ("media", "block_types", "templates")):
+        recompile_all(site, now=now, cause="Bundle", author=author)
 
 
 def dump_content(site: Site) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from django.db import transaction
 from cms.content import known_to
 from cms.errors import ContentError, below, errors_among
 from cms.fields import clean, parse_fields
-from cms.keys import KEY_PATTERN
+from cms.keys import is_key
 from cms.language.nodes import Problem
 from cms.models import Block, BlockType
+from cms.publishing import recompile_with
 
 
 @transaction.atomic
@@ -27,6 +28,7 @@ def feed(type_: BlockType, items: Sequence[Mapping[str, Any]], *, now: dt.dateti
         for k, d in data.items()
         if k not in existing
     ]
+    revived = [b for b in existing.values() if not b.live]
     changed = [b for key, b in existing.items() if b.data != data[key] or not b.live]
     for block in changed:
         block.data, block.live, block.updated_at = data[block.key], True, now
@@ -34,6 +36,8 @@ def feed(type_: BlockType, items: Sequence[Mapping[str, Any]], *, now: dt.dateti
     Block.objects.bulk_update(changed, ["data", "live", "updated_at"], batch_size=500)
     if new or changed:
         type_.site.advance(catalogue=True)
+    if revived:
+        recompile_with(revived, now=now, cause=f"Items of {type_.key} are back")
     return len(new) + len(changed)
 
 
@@ -45,7 +49,7 @@ def _cleaned(type_: BlockType, items: Sequence[Mapping[str, Any]]) -> dict[str, 
     for index, item in enumerate(items):
         place = f"/items/{index}"
         key = item.get("key") if isinstance(item, Mapping) else None
-        if not isinstance(key, str) or not KEY_PATTERN.match(key):
+        if not is_key(key):
             problems.append(Problem("invalid_key", f"{place}/key", f"'{key}' is not a key."))
             continue
         result = clean(fields, item.get("fields"), known=known)

@@ -19,7 +19,7 @@ from typing import Any
 
 from cms.fields import Field, as_date, per_locale
 from cms.language.nodes import Problem
-from cms.language.text import parse_text
+from cms.language.text import Component, parse_text
 from cms.paths import normalise
 from cms.sources import SourceBlock, Sources
 
@@ -106,6 +106,8 @@ class _Compiler:
             for index, variant in enumerate(placement["variants"])
             if (compiled := self.variant(variant, base, f"{pointer}/variants/{index}"))
         ]
+        if default and not any(one["kind"] == "default" for one in variants):
+            variants.append(_hidden(default["key"]))
         return {"key": placement["placement"], "slot": slot, "variants": variants}
 
     def variant(
@@ -136,8 +138,13 @@ class _Compiler:
         }
 
     def published(self, key: str | None, pointer: str) -> SourceBlock | None:
+        """Return a block as it may be shown; one that may not is a problem, or left out."""
         source = self.sources.blocks.get(key or "")
-        if source is None and not self.lenient:
+        if source is None and self.lenient and key and key in self.sources.exists:
+            self.result.blocks.add(
+                self.sources.exists[key]
+            )  # once it is published, the page is compiled again
+        elif source is None and not self.lenient:
             if key in self.sources.exists:
                 self.problem("not_published", pointer, f"The block '{key}' is not published.")
             else:
@@ -202,7 +209,7 @@ class _Compiler:
                 return value if parse_text(value).static else {"$text": value}
             case "rich_text":
                 for component in parse_text(value, rich=True).components:
-                    self.component_default(component.default, pointer)
+                    self.component(component, pointer)
                 return {"$rich": value}
             case "media":
                 return self.media(value)
@@ -213,8 +220,14 @@ class _Compiler:
             case _:
                 return value
 
-    def component_default(self, key: str | None, pointer: str) -> None:
-        if key and (source := self.published(key, pointer)):
+    def component(self, component: Component, pointer: str) -> None:
+        """Take along what a component may show: its default, and the source of its items' type."""
+        recommended = self.sources.types.get(component.type)
+        if recommended:
+            self.types[recommended.key] = recommended.source
+        elif component.type and not self.lenient:
+            self.problem("unknown_type", pointer, f"There is no block type '{component.type}'.")
+        if component.default and (source := self.published(component.default, pointer)):
             self.result.blocks.add(source.id)
             self.types[source.type.key] = source.type.source
 
@@ -242,9 +255,16 @@ class _Compiler:
         }
 
 
+def _hidden(key: str) -> dict[str, Any]:
+    """Stand in for a default whose block is gone: the placement shows nothing."""
+    return {"key": key, "kind": "hide", "rule": None, "from": None, "to": None, "cap": None, "block": None}
+
+
 def templates_of(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the ordered templates of a page, whichever way it names them."""
-    return content.get("templates") or [{"template": content.get("template"), "default": True}]
+    """Return the ordered templates of a page, whichever way it names them; a draft may have none yet."""
+    if content.get("template") is not None:
+        return [{"template": content["template"], "default": True}]
+    return content.get("templates") or []
 
 
 def compile_block(

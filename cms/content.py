@@ -5,7 +5,7 @@ the block are compiled again: the first 50 in the same transaction, the rest by 
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -72,7 +72,7 @@ def _refer(block: Block, keys: set[str]) -> None:
 def refuse_cycles(block: Block) -> None:
     """Raise ContentError when the block contains itself, at whatever depth, or nests deeper than 8."""
     level, seen = {block.pk}, set[int]()
-    for _depth in range(MAX_DEPTH):
+    for _depth in range(MAX_DEPTH - 1):
         level = set(BlockReference.objects.filter(source_id__in=level).values_list("target_id", flat=True))
         if block.pk in level:
             raise ContentError([Problem("cycle", "", f"'{block.key}' would contain itself.")])
@@ -85,54 +85,66 @@ def refuse_cycles(block: Block) -> None:
         )
 
 
-@transaction.atomic
 def publish_block(block: Block, *, now: dt.datetime, author: Any = None) -> bool:
     """Let pages show the working copy; return whether that changed anything."""
+    return publish_blocks([block], now=now, author=author) == 1
+
+
+@transaction.atomic
+def publish_blocks(blocks: Sequence[Block], *, now: dt.datetime, author: Any = None) -> int:
+    """Let pages show the working copies, each page compiled once; return how many blocks changed."""
     from cms.publishing import recompile_with  # publishing reads blocks: the two flows call each other
 
-    block = Block.objects.select_for_update(of=("self",)).select_related("type", "site").get(pk=block.pk)
+    rows = Block.objects.select_for_update(of=("self",)).select_related("type", "site").order_by("pk")
+    changed = [b for b in rows.filter(pk__in=[b.pk for b in blocks]) if _show(b, now=now, author=author)]
+    if changed:
+        changed[0].site.advance(catalogue=any(block.type.catalogue for block in changed))
+        names = f"{changed[0].key} and {len(changed) - 1} more" if len(changed) > 1 else changed[0].key
+        recompile_with(changed, now=now, cause=f"Block {names} published", author=author)
+    return len(changed)
+
+
+def _show(block: Block, *, now: dt.datetime, author: Any) -> bool:
+    """Point a block at what is to be shown of it; return whether that changed anything."""
+    before = (block.live, block.published_id)
     if block.type.catalogue:
-        changed = not block.live
         block.live = True
     else:
-        latest = block.revisions.first() or save_block(block, block.data, now=now, author=author)
-        changed = latest is not None and block.published_id != latest.pk
-        block.published = latest
+        block.published = block.revisions.first() or save_block(block, block.data, now=now, author=author)
+    changed = before != (block.live, block.published_id)
     if changed:
         block.save()
-        block.site.advance(catalogue=block.type.catalogue)
-        recompile_with([block], now=now, cause=f"Block {block.key} published", author=author)
     return changed
 
 
 @transaction.atomic
 def unpublish_block(block: Block, *, now: dt.datetime, author: Any = None) -> None:
     """Take a block off every page; refused while a published page has it as a default."""
-    from cms.publishing import published_pages_with, recompile_with
+    from cms.publishing import recompile_with
 
     block = Block.objects.select_for_update(of=("self",)).select_related("type", "site").get(pk=block.pk)
-    paths = [
-        page.path
-        for page in published_pages_with([block])
-        if any(
-            v.get("default") and v.get("block") == block.key
-            for v in _variants(page.published.content if page.published else {"slots": {}})
-        )
-    ]
-    if paths:
-        raise ContentError(
-            [
-                Problem(
-                    "block_in_use",
-                    "",
-                    f"'{block.key}' is the default on {', '.join(paths)}. Change those pages first.",
-                )
-            ]
-        )
+    if paths := _default_on(block, now):
+        sentence = f"'{block.key}' is the default on {', '.join(paths)}. Change those pages first."
+        raise ContentError([Problem("block_in_use", "", sentence)])
     block.live, block.published = False, None
     block.save()
     block.site.advance(catalogue=block.type.catalogue)
     recompile_with([block], now=now, cause=f"Block {block.key} unpublished", author=author)
+
+
+def _default_on(block: Block, now: dt.datetime) -> list[str]:
+    """Return the paths of the pages that show the block as a default, now or as scheduled."""
+    from cms.publishing import live_revisions, published_pages_with
+
+    return [
+        page.path
+        for page in published_pages_with([block]).order_by("path")
+        if any(
+            variant.get("default") and variant.get("block") == block.key
+            for revision in live_revisions(page, now=now)
+            for variant in _variants(revision.content)
+        )
+    ]
 
 
 def _variants(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -11,19 +11,21 @@ rich text cleaned. An optional field may be null.
 import datetime as dt
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from cms.keys import KEY_PATTERN
+from cms.keys import is_key
 from cms.language.nodes import Problem
+from cms.language.parse import step
 from cms.language.text import TextError, normalise_rich, parse_text
 
 KINDS = ("text", "rich_text", "number", "boolean", "date", "choice", "link", "media", "block", "list")
 _ATTRIBUTES = {
     "key", "kind", "title", "help", "localized", "required", "of", "types", "options", "min", "max", "multiline",
 }  # fmt: skip
+_LOCALE = re.compile(r"[a-z]{2}(-[A-Za-z0-9]{2,8})*")
 _SAFE_SCHEMES = ("", "http", "https", "mailto", "tel")
 
 
@@ -101,10 +103,10 @@ def _field_problems(item: Any, pointer: str, taken: set[str]) -> list[Problem]:
         return [Problem("wrong_type", pointer, "A field is an object with key and kind.")]
     key, kind = item.get("key"), item.get("kind")
     problems = [
-        Problem("unknown_attribute", f"{pointer}/{name}", f"A field has no '{name}'.")
+        Problem("unknown_attribute", step(pointer, name), f"A field has no '{name}'.")
         for name in item.keys() - _ATTRIBUTES
     ]
-    if not isinstance(key, str) or not KEY_PATTERN.match(key):
+    if not is_key(key):
         problems.append(
             Problem("invalid_key", f"{pointer}/key", "A field needs a key of small letters, digits, - and _.")
         )
@@ -116,18 +118,36 @@ def _field_problems(item: Any, pointer: str, taken: set[str]) -> list[Problem]:
                 "unknown_kind", f"{pointer}/kind", f"'{kind}' is not a kind of field: {', '.join(KINDS)}."
             )
         )
-    if kind == "choice" and not _options_are_fine(item.get("options")):
+    if "choice" in (kind, item.get("of")) and not _options_are_fine(item.get("options")):
         problems.append(
             Problem("options_missing", f"{pointer}/options", "A choice needs options with key and title.")
         )
     if kind == "list" and item.get("of", "block") not in KINDS[:-1]:
         problems.append(Problem("unknown_kind", f"{pointer}/of", f"A list cannot be of '{item.get('of')}'."))
-    return problems
+    return problems + list(_attribute_problems(item, pointer))
+
+
+def _attribute_problems(item: Mapping[str, Any], pointer: str) -> Iterator[Problem]:
+    """Yield what has the wrong type among the attributes that say more about a field."""
+    for name in ("title", "help"):
+        if not isinstance(item.get(name, ""), str):
+            yield Problem("wrong_type", f"{pointer}/{name}", f"The {name} of a field is text.")
+    for name in ("min", "max"):
+        if item.get(name) is not None and not _is_number(item[name]):
+            yield Problem("wrong_type", f"{pointer}/{name}", f"The {name} of a field is a number.")
+    types = item.get("types") or []
+    if not isinstance(types, list) or not all(is_key(one) for one in types):
+        yield Problem("wrong_type", f"{pointer}/types", "types is a list of keys of block types.")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _options_are_fine(options: Any) -> bool:
     return bool(options) and isinstance(options, list) and all(
-        isinstance(o, Mapping) and isinstance(o.get("key"), str) for o in options
+        isinstance(o, Mapping) and isinstance(o.get("key"), str) and isinstance(o.get("title", ""), str)
+        for o in options
     )  # fmt: skip
 
 
@@ -139,7 +159,7 @@ def clean(fields: Sequence[Field], data: object, *, known: Known, pointer: str =
         return result
     by_key = {f.key: f for f in fields}
     for key in data.keys() - by_key.keys():
-        result.problem("unknown_field", f"{pointer}/{key}", f"This block type has no field '{key}'.")
+        result.problem("unknown_field", step(pointer, key), f"This block type has no field '{key}'.")
     for definition in fields:
         value = _clean_field(
             definition, data.get(definition.key), result, known, f"{pointer}/{definition.key}"
@@ -155,28 +175,13 @@ def clean_overrides(fields: Sequence[Field], data: object, *, known: Known, poin
         result = Cleaned()
         result.problem("wrong_type", pointer, "Overrides are an object of fields.")
         return result
-    named = [f for f in fields if f.key in data]
-    result = clean(
-        [_optional(f) for f in named],
-        {k: v for k, v in data.items() if v is not None},
-        known=known,
-        pointer=pointer,
-    )
-    for key in data.keys() - {f.key for f in named}:
-        if data[key] is None:
-            result.problem("unknown_field", f"{pointer}/{key}", f"This block type has no field '{key}'.")
-    for definition in named:
-        if data[definition.key] is None and definition.required:
-            result.problem("required", f"{pointer}/{definition.key}", f"{definition.title} is required.")
-        elif data[definition.key] is None:
-            result.data[definition.key] = None
+    named = [replace(f, required=False) for f in fields if f.key in data]
+    result = clean(named, data, known=known, pointer=pointer)
+    for emptied in (f for f in fields if f.key in data and data[f.key] in (None, "", [])):
+        result.data[emptied.key] = None
+        if emptied.required:
+            result.problem("required", f"{pointer}/{emptied.key}", f"{emptied.title} is required.")
     return result
-
-
-def _optional(definition: Field) -> Field:
-    from dataclasses import replace
-
-    return replace(definition, required=False)
 
 
 def _clean_field(definition: Field, value: Any, result: Cleaned, known: Known, pointer: str) -> Any:
@@ -186,6 +191,9 @@ def _clean_field(definition: Field, value: Any, result: Cleaned, known: Known, p
     default = known.locales[0]
     localized = per_locale(value, known.locales)
     for locale, one in localized.items():
+        if locale not in known.locales:
+            result.problem("unknown_locale", step(pointer, locale), f"This site has no locale '{locale}'.")
+            continue
         required = definition.required and locale == default
         cleaned[locale] = _clean_value(
             definition, one, result, known, f"{pointer}/{locale}", required=required
@@ -196,8 +204,13 @@ def _clean_field(definition: Field, value: Any, result: Cleaned, known: Known, p
 
 
 def per_locale(value: Any, locales: Sequence[str]) -> dict[str, Any]:
-    """Read a localized value: `{locale: value}`, or a bare value, which is the default locale's."""
-    if isinstance(value, Mapping) and value and value.keys() <= set(locales):
+    """Read a localized value: `{locale: value}`, or a bare value, which is the default locale's.
+
+    Locales that the site does not have (any more) are in it, as long as one that it has stands beside them.
+    """
+    if isinstance(value, Mapping) and (not value or not value.keys().isdisjoint(locales)):
+        return dict(value)
+    if isinstance(value, Mapping) and all(_LOCALE.fullmatch(key) for key in value):
         return dict(value)
     return {} if value is None else {locales[0]: value}
 
@@ -219,8 +232,6 @@ def _wrong(result: Cleaned, pointer: str, definition: Field, wanted: str) -> Non
 def _text(definition: Field, value: Any, result: Cleaned, known: Known, pointer: str) -> Any:
     if not isinstance(value, str):
         return _wrong(result, pointer, definition, "text")
-    if "\x00" in value:
-        return result.problem("nul_character", pointer, f"{definition.title} contains a NUL character.")
     try:
         parse_text(value)
     except TextError as error:
@@ -245,7 +256,7 @@ def _rich_text(definition: Field, value: Any, result: Cleaned, known: Known, poi
 
 
 def _number(definition: Field, value: Any, result: Cleaned, known: Known, pointer: str) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not _is_number(value):
         return _wrong(result, pointer, definition, "a number")
     if definition.min is not None and value < definition.min:
         return result.problem(
@@ -273,10 +284,16 @@ def as_date(value: object) -> str | None:
         return None
     try:
         moment = dt.datetime.fromisoformat(value)
-    except ValueError:
+        utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):  # not a date, or one before the calendar begins
         return None
-    utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(value: object) -> dt.datetime | None:
+    """Return a date as a moment, or None when it is not a date."""
+    spelled = as_date(value)
+    return dt.datetime.fromisoformat(spelled) if spelled else None
 
 
 def _choice(definition: Field, value: Any, result: Cleaned, known: Known, pointer: str) -> Any:
@@ -309,9 +326,14 @@ def _link(definition: Field, value: Any, result: Cleaned, known: Known, pointer:
         return result.problem(
             "unknown_option", f"{pointer}/target", "The target of a link is _blank or _self."
         )
-    if not isinstance(value.get("label", ""), str):
-        return result.problem("wrong_type", f"{pointer}/label", "The label of a link is text.")
-    return dict(value)
+    label = _text(
+        replace(definition, title="The label of a link"),
+        value.get("label") or "",
+        result,
+        known,
+        f"{pointer}/label",
+    )
+    return {**value, "label": label} if label else {k: v for k, v in value.items() if k != "label"}
 
 
 def safe_url(url: str) -> bool:
@@ -328,14 +350,23 @@ def _media(definition: Field, value: Any, result: Cleaned, known: Known, pointer
     if isinstance(value, Mapping):  # an image that lies elsewhere: {"url", "alt", "width", "height"}
         if not value.keys() <= {"url", "alt", "width", "height"} or not isinstance(value.get("url"), str):
             return _wrong(result, pointer, definition, 'a media key or {"url", "alt", "width", "height"}')
+        if not _picture_facts_are_fine(value):
+            return _wrong(
+                result, pointer, definition, "a picture with alt as text, width and height as numbers"
+            )
         if not safe_url(value["url"]):
             return result.problem(
                 "unsafe_url", f"{pointer}/url", "An image lies at a path or an http(s) address."
             )
         return dict(value)
-    if value not in known.media:
+    if not isinstance(value, str) or value not in known.media:
         return result.problem("unknown_media", pointer, f"There is no media '{value}'.")
     return value
+
+
+def _picture_facts_are_fine(value: Mapping[str, Any]) -> bool:
+    sizes = (value.get("width"), value.get("height"))
+    return isinstance(value.get("alt") or "", str) and all(s is None or _is_number(s) for s in sizes)
 
 
 def _block(definition: Field, value: Any, result: Cleaned, known: Known, pointer: str) -> Any:
@@ -359,9 +390,8 @@ def _list(definition: Field, value: Any, result: Cleaned, known: Known, pointer:
     if definition.min is not None and len(value) < definition.min:
         result.problem("too_few", pointer, f"{definition.title} needs at least {definition.min:g}.")
     clean_one = _CLEANERS[definition.of]
-    return [
-        clean_one(definition, one, result, known, f"{pointer}/{index}") for index, one in enumerate(value)
-    ]
+    single = replace(definition, kind=definition.of, min=None, max=None)
+    return [clean_one(single, one, result, known, f"{pointer}/{index}") for index, one in enumerate(value)]
 
 
 _CLEANERS: Mapping[str, Callable[[Field, Any, Cleaned, Known, str], Any]] = {

@@ -2,16 +2,22 @@
 
 import hashlib
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 
 import puremagic
 from django.conf import settings
 from django.core.files.base import ContentFile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cms.models import Media
 
 FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
+_DAMAGED = (
+    puremagic.PureError, OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip  # what the readers of pictures raise over damaged ones
 
 
 class MediaError(Exception):
@@ -45,24 +51,28 @@ def read_image(content: bytes) -> Picture:
     if len(content) > settings.MEDIA_MAX_BYTES:
         raise MediaError("too_large", f"A picture has at most {settings.MEDIA_MAX_BYTES // 2**20} MB.")
     try:
-        kind = puremagic.from_string(content, mime=True)
-    except (puremagic.PureError, ValueError) as error:
-        raise MediaError("not_an_image", "This file is not a picture (JPEG, PNG, WebP or GIF).") from error
-    if not kind.startswith("image/"):
-        raise MediaError("not_an_image", "This file is not a picture (JPEG, PNG, WebP or GIF).")
-    try:
+        if not puremagic.from_string(content, mime=True).startswith("image/"):
+            raise _not_an_image()
         with Image.open(io.BytesIO(content), formats=list(FORMATS)) as picture:
             if picture.width * picture.height > settings.MEDIA_MAX_PIXELS:
-                raise MediaError("too_large", "The picture has more than 40 million pixels.")
+                pixels = settings.MEDIA_MAX_PIXELS // 1_000_000
+                raise MediaError("too_large", f"A picture has at most {pixels} million pixels.")
             return _written(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise MediaError("not_an_image", "This file is not a picture (JPEG, PNG, WebP or GIF).") from error
+    except _DAMAGED as error:
+        raise _not_an_image() from error
+
+
+def _not_an_image() -> MediaError:
+    return MediaError("not_an_image", "This file is not a picture (JPEG, PNG, WebP or GIF).")
 
 
 def _written(picture: Image.Image) -> Picture:
+    """Write the pixels alone: no comments, no place, no profile, nothing behind the end."""
     kind = picture.format or "PNG"
+    upright = ImageOps.exif_transpose(picture)
+    has_alpha = "A" in upright.getbands() or "transparency" in upright.info
+    plain = upright.convert("RGBA" if has_alpha and kind != "JPEG" else "RGB")
+    plain.info = {}
     out = io.BytesIO()
-    picture.load()
-    plain = picture if picture.mode in ("RGB", "RGBA", "L", "P") else picture.convert("RGB")
     plain.save(out, format=kind)
-    return Picture(out.getvalue(), FORMATS[kind], picture.width, picture.height)
+    return Picture(out.getvalue(), FORMATS[kind], plain.width, plain.height)

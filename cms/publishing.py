@@ -18,6 +18,7 @@ from cms.compiler import Compiled, compile_page, templates_of
 from cms.content import known_to
 from cms.errors import ContentError, errors_among
 from cms.facts import vocabulary
+from cms.fields import moment
 from cms.language.nodes import Problem
 from cms.language.source import ROOTS_BLOCK, ROOTS_PAGE, check_source
 from cms.language.text import TextError, check_text, parse_text
@@ -30,6 +31,7 @@ from cms.sources import Sources, load_sources
 RECOMPILE_AT_ONCE = 50
 KEPT_REVISIONS = 5  # whose plans still answer `?decision=KEY`
 MAX_PERMUTATIONS = 1000
+_BEGINNING = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def page_problems(page: Page) -> tuple[Problem, ...]:
@@ -47,7 +49,7 @@ def _problems(
     problems = content_problems(content, site=site, known=known_to(site), facts=facts)
     problems += _completeness(content, sources)
     problems += [p for one in compiled for p in one.problems]
-    problems += [p for one in compiled for p in _text_problems(one.program, facts, site.locales)]
+    problems += [p for one in compiled for p in _text_problems(content, one.program, facts, site.locales)]
     problems += _permutations(content)
     for one in compiled:
         if one.untranslated and one.program["page"]["locale"] != site.default_locale:
@@ -63,7 +65,7 @@ def _problems(
 def _completeness(content: Mapping[str, Any], sources: Sources) -> Iterator[Problem]:
     """Yield what a draft may lack and a published page may not."""
     templates = templates_of(content)
-    if sum(bool(t.get("default")) for t in templates) != 1 or not templates[-1].get("default"):
+    if not templates or [t for t in templates if t.get("default")] != [templates[-1]]:
         yield Problem(
             "default_missing", "/templates", "The last template, and only the last, is the default."
         )
@@ -110,18 +112,32 @@ def _variants_complete(variants: Sequence[Mapping[str, Any]], place: str) -> Ite
 
 
 def _text_problems(
-    program: Mapping[str, Any], facts: Vocabulary, locales: Sequence[str]
+    content: Mapping[str, Any], program: Mapping[str, Any], facts: Vocabulary, locales: Sequence[str]
 ) -> Iterator[Problem]:
     """Check every text with placeholders that stands in a plan."""
+    places = _places(content)
     for placement in program["placements"]:
         for variant in placement["variants"]:
-            place = f"/slots/{placement['slot']}/{placement['key']}/{variant['key']}"
+            place = places.get((placement["key"], variant["key"]), "")
             for pointer, source, rich in texts_in(variant["block"], ""):
                 try:
                     found = check_text(parse_text(source, rich=rich), facts, locales=locales, rich=rich)
                 except TextError as error:
                     found = error.problems
+                pointer = pointer.removeprefix("/fields")
                 yield from (Problem(p.code, f"{place}{pointer}", p.message, p.severity) for p in found)
+
+
+def _places(content: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Return where the block, or the override, of each variant stands: (placement, variant) → pointer."""
+    return {
+        (placement["placement"], variant["key"]): (
+            f"/slots/{slot}/{index}/variants/{n}/{'override' if variant.get('override') else 'block'}"
+        )
+        for slot, placements in content.get("slots", {}).items()
+        for index, placement in enumerate(placements)
+        for n, variant in enumerate(placement.get("variants") or ())
+    }
 
 
 def texts_in(value: Any, pointer: str) -> Iterator[tuple[str, str, bool]]:
@@ -171,19 +187,24 @@ def publish_page(page: Page, *, now: dt.datetime, author: Any = None, cause: str
     compiled = [compile_page(content, sources=sources, locale=locale) for locale in page.site.locales]
     if errors := errors_among(_problems(content, compiled, sources, page.site)):
         raise ContentError(errors)
-    if page.published and page.published.content == content and _same(page, compiled):
+    if page.published and page.published.content == content and _same(page.published, compiled):
         return None
-    return _release(page, content, compiled, now=now, author=author, cause=cause)
+    begins = moment(content.get("go_live_at"))
+    replaced = page.plans.filter(active=True)
+    if begins is not None and begins > now:  # what serves today goes on until then
+        replaced = replaced.filter(starts_at__gt=now)
+    replaced.update(active=False)
+    revision = _release(page, content, compiled, now=now, author=author, cause=cause)
+    Page.objects.filter(pk=page.pk).update(published=revision)
+    return revision
 
 
 def _checksum(program: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(program, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _same(page: Page, compiled: Sequence[Compiled]) -> bool:
-    served = set(
-        Plan.objects.filter(revision=page.published_id, active=True).values_list("locale", "checksum")
-    )
+def _same(revision: PageRevision, compiled: Sequence[Compiled]) -> bool:
+    served = set(revision.plans.filter(active=True).values_list("locale", "checksum"))
     return served == {(one.program["page"]["locale"], _checksum(one.program)) for one in compiled}
 
 
@@ -196,7 +217,7 @@ def _release(
     author: Any,
     cause: str,
 ) -> PageRevision:
-    """Store a revision and its plans, and let them be served from their date on."""
+    """Store a revision and its plans, to be served while the dates in its content hold."""
     latest = page.revisions.first()
     revision = PageRevision.objects.create(
         page=page,
@@ -206,29 +227,24 @@ def _release(
         published_at=now,
         published_by=author,
     )
-    scheduled = page.go_live_at is not None and page.go_live_at > now
-    if not scheduled:
-        page.plans.filter(active=True).update(active=False)
-    else:  # what was scheduled before is replaced, what serves today goes on until then
-        page.plans.filter(active=True, starts_at__gt=now).update(active=False)
-    Plan.objects.bulk_create(
-        Plan(
-            page=page,
-            revision=revision,
-            locale=one.program["page"]["locale"],
-            program=one.program,
-            checksum=_checksum(one.program),
-            starts_at=page.go_live_at,
-            ends_at=page.expire_at,
-            blocks=sorted(one.blocks),
-        )
-        for one in compiled
-    )
-    Page.objects.filter(pk=page.pk).update(published=revision)
+    Plan.objects.bulk_create(_plan(page, revision, one) for one in compiled)
     Plan.objects.filter(page=page, active=False, revision__n__lte=revision.n - KEPT_REVISIONS).delete()
     page.site.advance()
     transaction.on_commit(lambda: published.send(None, page_id=page.pk, revision=revision.n))
     return revision
+
+
+def _plan(page: Page, revision: PageRevision, compiled: Compiled) -> Plan:
+    return Plan(
+        page=page,
+        revision=revision,
+        locale=compiled.program["page"]["locale"],
+        program=compiled.program,
+        checksum=_checksum(compiled.program),
+        starts_at=moment(revision.content.get("go_live_at")),
+        ends_at=moment(revision.content.get("expire_at")),
+        blocks=sorted(compiled.blocks),
+    )
 
 
 @transaction.atomic
@@ -243,7 +259,7 @@ def unpublish_page(page: Page) -> None:
 
 def revert_page(page: Page, *, to: PageRevision) -> Page:
     """Make an older revision the working copy again; it is published like any other draft."""
-    return write_page(to.content, site=page.site)[0]
+    return write_page({**to.content, "path": page.path}, site=page.site)[0]
 
 
 def published_pages_with(blocks: Iterable[Block]) -> "QuerySet[Page]":
@@ -267,6 +283,12 @@ def recompile_using(template: Template, *, now: dt.datetime, cause: str, author:
     )
 
 
+def recompile_all(site: Site, *, now: dt.datetime, cause: str, author: Any = None) -> int:
+    """Compile every published page of a site again; those that come out the same stay as they are."""
+    pages = Page.objects.filter(site=site, published__isnull=False).select_related("site", "published")
+    return recompile(pages.order_by("pk"), now=now, cause=cause, author=author)
+
+
 def recompile(pages: "QuerySet[Page]", *, now: dt.datetime, cause: str, author: Any = None) -> int:
     """Compile published pages again from what was published of them: 50 here, the rest by the worker."""
     from cms.tasks import recompile_pages  # the task calls back into this module
@@ -280,14 +302,34 @@ def recompile(pages: "QuerySet[Page]", *, now: dt.datetime, cause: str, author: 
     return min(len(todo), RECOMPILE_AT_ONCE)
 
 
+@transaction.atomic
 def recompile_page(page: Page, *, now: dt.datetime, cause: str, author: Any = None) -> None:
-    """Compile what is published of a page again; a variant whose block went away is left out."""
-    if page.published is None:
-        return
-    content = page.published.content
-    sources = load_sources(page.site, [content])
+    """Compile what is published of a page again: what serves now, and what is scheduled.
+
+    A variant whose block went away is left out. The order of what is to come stays as it is.
+    """
+    page = Page.objects.select_for_update(of=("self",)).select_related("site").get(pk=page.pk)
+    for revision in live_revisions(page, now=now):
+        _recompile(page, revision, now=now, cause=cause, author=author)
+
+
+def live_revisions(page: Page, *, now: dt.datetime) -> list[PageRevision]:
+    """Return the revisions of a page that serve now or are scheduled, in the order in which they begin."""
+    plans = page.plans.filter(active=True).select_related("revision")
+    begins = {plan.revision: plan.starts_at for plan in plans}
+    ordered = sorted(begins, key=lambda revision: (begins[revision] or _BEGINNING, revision.n))
+    begun = [revision for revision in ordered if (begins[revision] or _BEGINNING) <= now]
+    return [*begun[-1:], *ordered[len(begun) :]]
+
+
+def _recompile(page: Page, revision: PageRevision, *, now: dt.datetime, cause: str, author: Any) -> None:
+    sources = load_sources(page.site, [revision.content])
     compiled = [
-        compile_page(content, sources=sources, locale=locale, lenient=True) for locale in page.site.locales
+        compile_page(revision.content, sources=sources, locale=locale, lenient=True)
+        for locale in page.site.locales
     ]
-    if not _same(page, compiled):
-        _release(page, content, compiled, now=now, author=author, cause=cause)
+    if _same(revision, compiled) or not all(one.program["layouts"] for one in compiled):
+        return
+    revision.plans.update(active=False)
+    renewed = _release(page, revision.content, compiled, now=now, author=author, cause=cause)
+    Page.objects.filter(pk=page.pk, published=revision).update(published=renewed)

@@ -44,9 +44,10 @@ class SourceTemplate:
 @dataclass(frozen=True, slots=True)
 class Sources:
     blocks: Mapping[str, SourceBlock]
-    exists: Mapping[str, str]  # every block key that exists, published or not → its type
+    exists: Mapping[str, int]  # every block key that exists, published or not → its id
     templates: Mapping[str, SourceTemplate]
     media: Mapping[str, Mapping[str, Any]]
+    types: Mapping[str, SourceType]
     locales: tuple[str, ...]
 
 
@@ -55,13 +56,13 @@ def load_sources(site: Site, contents: Iterable[Mapping[str, Any]], *, draft: bo
     contents = list(contents)
     types = {t.pk: _source_type(t) for t in BlockType.objects.filter(site=site)}
     blocks: dict[str, SourceBlock] = {}
-    exists: dict[str, str] = {}
+    exists: dict[str, int] = {}
     wanted = {key for content in contents for key in named_blocks(content, types.values())}
     for _depth in range(MAX_DEPTH + 1):
         rows = list(_rows(site, wanted - exists.keys()))
         if not rows:
             break
-        exists |= {row.key: types[row.type_id].key for row in rows}
+        exists |= {row.key: row.pk for row in rows}
         blocks |= {b.key: b for row in rows if (b := _source_block(row, types[row.type_id], draft=draft))}
         wanted = {
             key
@@ -76,6 +77,7 @@ def load_sources(site: Site, contents: Iterable[Mapping[str, Any]], *, draft: bo
             t.key: SourceTemplate(t.key, tuple(t.slots), t.source) for t in Template.objects.filter(site=site)
         },
         media={m.key: _source_media(m) for m in Media.objects.filter(site=site)},
+        types={t.key: t for t in types.values()},
         locales=tuple(site.locales),
     )
 

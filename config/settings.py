@@ -225,6 +225,7 @@ RATES = {
     "consent": (50, 500),  # a second and address, burst
     "ingest": (200, 400),  # requests a second and key, burst
 }
+FAULT = env.str("FAULT", default="")  # where a process dies on purpose; set by the fault tests alone
 LOCALES = ["en", "de"]  # of a new site; a bundle may name others
 
 # -- HTTP ---------------------------------------------------------------------------------------------
@@ -248,6 +249,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": ["personalization.api.openapi.complete"],
 }
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # a page with many placements is one form
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # the API's largest body; the event door has its own limits
 CORS_ALLOW_ALL_ORIGINS = True  # answers carry no credentials across origins: visitors send X-Visitor
 CORS_ALLOW_CREDENTIALS = False
@@ -278,6 +280,7 @@ SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]  # probes come without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 # Everything but the admin: strict. The admin needs 'unsafe-eval' for its conditional fields (config/urls.py).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -340,6 +343,16 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
 }
 
+
+
+def _is_superuser(request: Any) -> bool:
+    return bool(request.user.is_superuser)
+
+
+def _may_see_consent(request: Any) -> bool:
+    return bool(request.user.has_perm("consent.view_purpose"))
+
+
 UNFOLD = {
     "SITE_TITLE": "Tessera",
     "SITE_HEADER": "Tessera",
@@ -348,6 +361,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": True,
     "COMMAND": {"search_models": True, "show_history": True},
+    "DASHBOARD_CALLBACK": "personalization.admin.dashboard.dashboard",
     "SIDEBAR": {
         "show_search": True,
         "navigation": [
@@ -411,22 +425,42 @@ UNFOLD = {
                         "title": "Purposes",
                         "icon": "task",
                         "link": reverse_lazy("admin:consent_purpose_changelist"),
+                        "permission": _may_see_consent,
                     },
                     {
                         "title": "Notices",
                         "icon": "article",
                         "link": reverse_lazy("admin:consent_noticeversion_changelist"),
+                        "permission": _may_see_consent,
                     },
                     {
                         "title": "Ledger",
                         "icon": "lock",
                         "link": reverse_lazy("admin:consent_consentevent_changelist"),
+                        "permission": _may_see_consent,
                     },
                     {
                         "title": "Effects",
                         "icon": "cleaning_services",
                         "link": reverse_lazy("admin:consent_propagationjob_changelist"),
+                        "permission": _may_see_consent,
                     },
+                ],
+            },
+            {
+                "title": "Access",
+                "items": [
+                    {
+                        "title": title,
+                        "icon": icon,
+                        "link": reverse_lazy(f"admin:{name}_changelist"),
+                        "permission": _is_superuser,
+                    }
+                    for title, icon, name in (
+                        ("API keys", "key", "personalization_apikey"),
+                        ("People", "person", "auth_user"),
+                        ("Roles", "badge", "auth_group"),
+                    )
                 ],
             },
         ],

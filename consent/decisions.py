@@ -22,6 +22,9 @@ from consent.receipts import receipt_of
 from consent.seal import new_key
 from consent.state import announce_after_commit, gates_of
 
+_SIGNAL = Entry(purpose="*", action="opt_out_signal", method="gpc", actor="browser", gpc=True)
+_CLOSING = ("withdrawn", "refused", _SIGNAL.action)
+
 
 class DecisionError(Exception):
     """A decision that cannot be recorded: `code`, the attribute it concerns, and a sentence."""
@@ -53,14 +56,17 @@ class How:
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
-def states_of(row: ConsentState | None, *, now: dt.datetime) -> dict[str, str]:
-    """Return the state of every active purpose: unset, granted, refused, withdrawn or expired."""
+def states_of(row: ConsentState | None, *, now: dt.datetime, unset: str = "unset") -> dict[str, str]:
+    """Return the state of every active purpose: unset, granted, refused, withdrawn or expired.
+
+    `unset` is the word for what was never decided: `refused` where a browser says that it was.
+    """
     site_id = row.site_id if row else 1
     stored = row.state if row else {}
     expires = row.expires if row else {}
     states = {}
     for purpose in active_purposes(site_id):
-        state = "granted" if purpose.required else stored.get(purpose.key, "unset")
+        state = "granted" if purpose.required else stored.get(purpose.key, unset)
         if state == "granted" and expires.get(purpose.key, now.timestamp() + 1) <= now.timestamp():
             state = "expired"
         states[purpose.key] = state
@@ -101,17 +107,20 @@ def decide(
     subject_id: uuid.UUID | None, choices: Mapping[str, bool], *, how: How, now: dt.datetime
 ) -> Decision:
     """Record a decision; purposes that are not named stay as they are."""
-    if subject_id is None and not any(wanted for key, wanted in choices.items() if key != NECESSARY):
-        states = states_of(None, now=now)
-        return Decision(None, states | {k: "refused" for k, wanted in choices.items() if not wanted}, None)
     with transaction.atomic():
-        row = _locked_state(subject_id, how.site_id, now)
+        row = _locked_state(subject_id)
+        if row is None and not any(wanted for key, wanted in choices.items() if key != NECESSARY):
+            states = states_of(None, now=now)
+            return Decision(
+                None, states | {k: "refused" for k, wanted in choices.items() if not wanted}, None
+            )
+        row = row or _new_state(how.site_id, now)
         entries = _change(row, choices, how, now)
         events = append(row.subject_id, entries, site_id=row.site_id, payload=_payload(how, choices), now=now)
-        withdrawn = [event for event in events if event.action in ("withdrawn", "refused")]
-        owe(row.subject_id, withdrawn, now=now)
-        announce_after_commit(row.subject_id, gates_of(row, now=now.timestamp()))
-    if withdrawn:
+        closed = [event for event in events if event.action in _CLOSING]
+        owe(row.subject_id, closed, now=now)
+        announce_after_commit(row.subject_id, gates_of(row, now=now.timestamp()), wait=bool(closed))
+    if closed:
         remind_worker()
     return Decision(row.subject_id, states_of(row, now=now), receipt_of(events, row))
 
@@ -120,17 +129,17 @@ def _payload(how: How, choices: Mapping[str, bool]) -> dict[str, Any]:
     return {"choices": dict(choices), "notice": how.notice, "served": bool(how.served_id), **how.payload}
 
 
-def _locked_state(subject_id: uuid.UUID | None, site_id: int, now: dt.datetime) -> ConsentState:
-    """Return the subject's state under a lock, making subject, key and state for somebody new."""
-    if subject_id is not None:
-        existing = ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
-        if existing is not None:
-            return existing
-    subject, made = Subject.objects.get_or_create(
-        id=subject_id or uuid.uuid4(), defaults={"site_id": site_id, "created_at": now}
-    )
-    if made:
-        new_key(subject.id).save(force_insert=True)
+def _locked_state(subject_id: uuid.UUID | None) -> ConsentState | None:
+    """Return the subject's state under a lock; None for nobody, who may hold the token of somebody erased."""
+    if subject_id is None:
+        return None
+    return ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
+
+
+def _new_state(site_id: int, now: dt.datetime) -> ConsentState:
+    """Make subject, key and state for somebody new."""
+    subject = Subject.objects.create(site_id=site_id, created_at=now)
+    new_key(subject.id).save(force_insert=True)
     return ConsentState.objects.create(subject=subject, site_id=site_id, updated_at=now)
 
 
@@ -158,9 +167,10 @@ def _change(row: ConsentState, choices: Mapping[str, bool], how: How, now: dt.da
                 gpc=how.gpc,
             )
         )
-    row.version += 1
     if how.gpc and not row.gpc:
         row.gpc, row.gpc_seen_at = True, now
+        entries.append(_SIGNAL)
+    row.version += 1
     row.updated_at = now
     row.save()
     return entries
@@ -175,10 +185,10 @@ def record_gpc(subject_id: uuid.UUID, *, site_id: int, now: dt.datetime) -> bool
         row.gpc, row.gpc_seen_at, row.updated_at = True, now, now
         row.version += 1
         row.save()
-        entry = Entry(purpose="*", action="opt_out_signal", method="gpc", actor="browser", gpc=True)
-        events = append(subject_id, [entry], site_id=site_id, payload={"signal": "gpc"}, now=now)
+        events = append(subject_id, [_SIGNAL], site_id=site_id, payload={"signal": "gpc"}, now=now)
         owe(subject_id, events, now=now)
-        announce_after_commit(subject_id, gates_of(row, now=now.timestamp()))
+        # the request that carries the signal obeys it anyway: a page does not wait for Redis
+        announce_after_commit(subject_id, gates_of(row, now=now.timestamp()), wait=False)
     remind_worker()
     return True
 

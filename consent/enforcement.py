@@ -7,10 +7,10 @@ The duties are rows, written in the transaction of the decision and claimed with
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from consent.hints import hint
 from consent.holders import holder, holders
@@ -28,15 +28,21 @@ def owe(subject_id: uuid.UUID, events: Sequence[ConsentEvent], *, now: dt.dateti
     """Write one duty per holder for the purposes that were just closed."""
     if not events:
         return
-    purposes = sorted({event.purpose for event in events if event.purpose != "*"})
+    purposes = {event.purpose for event in events if event.purpose != "*"}
     if any(event.purpose == "*" for event in events):
-        purposes = sorted({*purposes, *covered_by_gpc(events[0].site_id)})
+        purposes |= covered_by_gpc(events[0].site_id)
+    _write_duties(subject_id, purposes, events[-1], now)
+
+
+def _write_duties(
+    subject_id: uuid.UUID, purposes: Collection[str], cause: ConsentEvent | None, now: dt.datetime
+) -> None:
     PropagationJob.objects.bulk_create(
         PropagationJob(
-            consent_event=events[-1],
+            consent_event=cause,
             subject_key=subject_id,
             holder=one.name,
-            purposes=purposes,
+            purposes=sorted(purposes),
             created_at=now,
             not_before=now,
         )
@@ -92,45 +98,52 @@ def _still_closed(job: PropagationJob) -> list[str]:
 def reconcile(*, now: dt.datetime) -> int:
     """Find subjects of whom something is kept without a granted purpose; return for how many a duty was written."""
     found: dict[uuid.UUID, set[str]] = {}
-    for purpose in (
-        Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON)
-        .values_list("key", flat=True)
-        .distinct()
-    ):
+    asked_for = Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON)
+    for purpose in asked_for.values_list("key", flat=True).distinct():
+        allowing = _allowing(purpose, now).values("subject_id")
         for one in holders():
-            if one.held is None:
-                continue
-            granted = ConsentState.objects.filter(**{f"state__{purpose}": "granted"}).values("subject_id")
-            for subject in (
-                one.held(purpose).exclude(subject_key__in=granted).values_list("subject_key", flat=True)
-            ):
-                found.setdefault(subject, set()).add(purpose)
+            if one.held is not None:
+                kept = one.held(purpose).exclude(subject_key__in=allowing)
+                for subject in kept.values_list("subject_key", flat=True):
+                    found.setdefault(subject, set()).add(purpose)
     owed = sum(_record_silent_change(subject, purposes, now) for subject, purposes in found.items())
     if owed:
         remind_worker()
     return owed
 
 
+def _allowing(purpose: str, now: dt.datetime) -> "QuerySet[ConsentState]":
+    """Return the states in which a purpose is open: granted, not expired, not refused by a kept signal."""
+    granted = ConsentState.objects.filter(**{f"state__{purpose}": "granted"})
+    granted = granted.exclude(**{f"expires__{purpose}__lte": now.timestamp()})
+    covered = Purpose.objects.filter(key=purpose, gpc_applies=True, site_id=OuterRef("site_id"))
+    return granted.exclude(Exists(covered), gpc=True)
+
+
 @transaction.atomic
 def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.datetime) -> bool:
-    """Write the ledger's entry and the duties for flags that changed without a decision."""
+    """Write the duties, and the ledger's entries, for gates that closed without a decision."""
     if PropagationJob.objects.filter(
         subject_key=subject_id, state=PropagationJob.State.PENDING, purposes__contains=sorted(purposes)
     ).exists():
         return False
     row = ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
-    if row is None:
-        return False
-    closed = sorted(p for p in purposes if row.state.get(p) != "granted")
+    if row is None:  # nobody the ledger knows: what is kept has no reason at all
+        _write_duties(subject_id, purposes, None, now)
+        return True
+    closed = sorted(purposes - gates_of(row, now=now.timestamp()).granted)
     if not closed:
         return False
     ConsentState.objects.filter(pk=row.pk).update(version=F("version") + 1)
     row.refresh_from_db()
-    entries = [Entry(purpose=p, action="withdrawn", method="reconciled", actor="system") for p in closed]
-    owe(
-        subject_id,
-        append(subject_id, entries, site_id=row.site_id, payload={"cause": "reconciled"}, now=now),
-        now=now,
-    )
-    announce_after_commit(subject_id, gates_of(row, now=now.timestamp()))
+    entries = [_found(row, purpose) for purpose in closed]
+    events = append(subject_id, entries, site_id=row.site_id, payload={"cause": "reconciled"}, now=now)
+    owe(subject_id, events, now=now)
+    announce_after_commit(subject_id, gates_of(row, now=now.timestamp()), wait=False)
     return True
+
+
+def _found(row: ConsentState, purpose: str) -> Entry:
+    """Spell what was found: a grant that ran out or that a signal overrides, else a flag that somebody changed."""
+    action = "expired" if row.state.get(purpose) == "granted" else "withdrawn"
+    return Entry(purpose=purpose, action=action, method="reconciled", actor="system")

@@ -98,7 +98,8 @@ def hot_store() -> HotStore:
         settings.REDIS_HOT_URL,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 1),  # a connection that a restarted Redis closed is tried once more
+        # A connection that a restarted Redis closed is tried once more; one that hangs is not: a page is waiting.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         health_check_interval=0,
     )
     return HotStore(client)

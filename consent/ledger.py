@@ -15,8 +15,8 @@ from typing import Any
 
 import rfc8785
 
-from consent.models import CLEAR_COLUMNS, ConsentEvent
-from consent.seal import seal
+from consent.models import CLEAR_COLUMNS, ConsentEvent, SubjectKey
+from consent.seal import Unreadable, seal, unseal
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,18 @@ def broken_entries(subject_id: uuid.UUID) -> Iterator[ConsentEvent]:
     """Yield the entries of a chain that do not follow from the one before."""
     previous, seq = "", 0
     for row in ConsentEvent.objects.filter(subject_key=subject_id).order_by("seq"):
-        if row.prev_hash != previous or row.seq != seq + 1 or row.hash != hash_of(row):
+        follows = row.prev_hash == previous and row.seq == seq + 1
+        if not (follows and row.hash == hash_of(row) and payload_is_theirs(row)):
             yield row
         previous, seq = row.hash, row.seq
+
+
+def payload_is_theirs(row: ConsentEvent) -> bool:
+    """Say whether salt and payload are those that were committed to; a shredded entry has neither to compare."""
+    if row.salt is None or row.payload_enc is None:
+        return True
+    try:
+        spelled = unseal(row.subject_key, bytes(row.payload_enc))
+    except Unreadable:
+        return SubjectKey.objects.filter(pk=row.subject_key, destroyed_at__isnull=True).first() is None
+    return hashlib.sha256(bytes(row.salt) + spelled).hexdigest() == row.commitment

@@ -3,15 +3,22 @@
 import uuid
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from consent.api.asking import fresh_token, set_refusal_cookie, set_visitor_cookie, visitor_of
+from consent.api.asking import (
+    fresh_token,
+    same_origin,
+    set_refusal_cookie,
+    set_visitor_cookie,
+    visitor_of,
+)
 from consent.purposes import current_notice
 from demo.state import Demo, loaded, personas
 from personalization.api import pages
@@ -24,7 +31,7 @@ def _demo() -> Demo:
     return demo
 
 
-@require_GET
+@require_safe
 def storefront(request: HttpRequest, path: str = "") -> HttpResponse:
     """Show a published page as HTML, through the same delivery as every frontend."""
     if loaded() is None:
@@ -49,15 +56,16 @@ def toolbar(request: HttpRequest) -> HttpResponse:
     if current is None and settings.CONSENT_COOKIE in request.COOKIES:
         current = next((key for key, one in demo.personas.items() if one is None), None)
     shown = [{name: p[name] for name in ("key", "title", "description")} for p in personas()]
-    return JsonResponse(
-        {"personas": shown, "csrf": get_token(request), "current": current, "write_key": demo.write_key}
-    )
+    return JsonResponse({"personas": shown, "current": current, "write_key": demo.write_key})
 
 
+@csrf_exempt  # a token's cookie would be the one thing that tells two browsers apart: the origin is the proof
 @require_POST
 def become(request: HttpRequest) -> HttpResponse:
     """Become a persona, or nobody."""
     demo = _demo()
+    if not same_origin(request):
+        raise PermissionDenied
     target = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}

@@ -6,21 +6,20 @@ values). Rules never raise; whatever goes wrong with one ends in the default wit
 """
 
 import datetime as dt
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from cms.language.evaluate import WITHHELD, Program
+from cms.language.evaluate import WITHHELD
 from personalization.directory import memberships
 from personalization.fragments import join, materialise
 from personalization.plan import REASON_BYTES, BoundLayout, BoundPlacement, BoundPlan, BoundVariant
+from personalization.stored_rules import ERROR, judge
 from personalization.visitor import Visitor
 
 Sign = Callable[[str], str]
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,9 @@ class Decision:
     @property
     def purposes(self) -> list[str]:
         """Return the purposes that are granted and were read for this answer."""
-        read = set(self.plan.rule_purposes)
-        for _, variant, _ in self.shown():
-            read |= variant.hole_purposes
+        read = self.plan.rule_purposes
+        if not self.plan.holes_add_nothing:
+            read = read.union(*(variant.hole_purposes for _, variant, _ in self.shown()))
         return sorted(read & self.visitor.gates.granted)
 
     @property
@@ -79,10 +78,12 @@ def decide(
     if plan.segments:
         facts["segments"] = memberships(plan.segments, facts, visitor) | dict(segments or {})
     layout = _layout(plan, facts)
-    choices = tuple(
-        [_choose(plan, p, facts, visitor, now, (force or {}).get(p.key)) for p in plan.placements]
-    )
-    return Decision(plan, layout, choices, facts, visitor, now, _key(plan, layout, choices, sign))
+    choices = list(plan.defaults)
+    for index in range(len(choices)) if force else plan.undecided:
+        placement = plan.placements[index]
+        choices[index] = _choose(plan, placement, facts, visitor, now, (force or {}).get(placement.key))
+    chosen = tuple(choices)
+    return Decision(plan, layout, chosen, facts, visitor, now, _key(plan, layout, chosen, sign))
 
 
 def _layout(plan: BoundPlan, facts: Mapping[str, Any]) -> int:
@@ -90,15 +91,6 @@ def _layout(plan: BoundPlan, facts: Mapping[str, Any]) -> int:
         if layout.rule is None or judge(layout.rule, facts) is True:
             return index
     return len(plan.layouts) - 1
-
-
-def judge(rule: Program, facts: Mapping[str, Any]) -> bool | str | None:
-    """Say whether a rule holds, None for unknown; `error` when it cannot even be asked."""
-    try:
-        return rule.evaluate(facts)
-    except Exception:  # whatever a stored rule does, the page is answered
-        log.exception("a rule failed")
-        return "error"
 
 
 def _choose(
@@ -129,7 +121,7 @@ def _choose(
         elif truth is True:
             return index, "matched"
         elif truth is not None:
-            obstacle = obstacle or "error"
+            obstacle = obstacle or ERROR
         else:
             obstacle = obstacle or why_unknown(plan, variant, facts, visitor)
     return last, obstacle or "default"
@@ -152,6 +144,8 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def base36(number: int) -> str:
+    if number < 36:
+        return _DIGITS[number]
     digits = ""
     while True:
         number, rest = divmod(number, 36)

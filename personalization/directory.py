@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cms.language.evaluate import Program, compile_rule
-from cms.language.parse import parse
+from cms.language.evaluate import Program
 from cms.language.vocabulary import CONTEXT, Fact, SegmentName, Vocabulary
+from personalization.stored_rules import ERROR, compile_stored, judge
 from personalization.visitor import Visitor
 
 
@@ -89,7 +89,7 @@ def _segment(stored: Mapping[str, Any]) -> CompiledSegment:
         title=stored["title"],
         kind=stored["kind"],
         purposes=frozenset(stored["purposes"]),
-        rules=tuple(compile_rule(parse(rule)) for rule in stored["rules"]),
+        rules=tuple(compile_stored(rule) for rule in stored["rules"]),
         attributes=stored["attributes"],
         open=stored["open"],
         min_size=stored["min_size"],
@@ -107,10 +107,10 @@ def belongs(segment: CompiledSegment, facts: Mapping[str, Any], visitor: Visitor
         return segment.key in visitor.snapshot.lists if visitor.snapshot else None
     answer: bool | None = True
     for rule in segment.rules:
-        truth = rule.evaluate(facts)
+        truth = judge(rule, facts)
         if truth is False:
             return False
-        if truth is None:
+        if truth is None or truth == ERROR:
             answer = None
     return answer
 

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import orjson
 
-from cms.language.evaluate import WITHHELD, Program, compile_rule
+from cms.language.evaluate import WITHHELD, Program
 from cms.language.nodes import fields as rule_fields
 from cms.language.nodes import segment_keys
-from cms.language.parse import parse
 from cms.language.text import Component, Placeholder
 from cms.language.vocabulary import Fact
 from personalization.directory import CompiledSegment, Directory, base_name
 from personalization.fragments import ComponentHole, Fragment, Item, Scene, TextHole, Writer, missing, parsed
+from personalization.stored_rules import compile_stored
 
 REASONS: Final = (
     "matched", "default", "holdout", "split", "no_consent", "unknown_fact", "out_of_window", "capped",
@@ -37,6 +37,7 @@ CONTEXT_HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "context.time": ("X-Time-Zone",),
     "context.referrer": ("Referer",),
 }
+CLOCK_FACTS: Final = frozenset({"context.hour", "context.weekday", "context.time"})
 FAVOURITE_CATEGORY: Final = "features.favourite_category"
 COMPONENT_PURPOSE: Final = "personalization"
 
@@ -114,6 +115,26 @@ class BoundPlan:
         if self.personal:
             return "private-request"
         return "public-permutation" if self.facts or self.segments else "static"
+
+    @cached_property
+    def defaults(self) -> tuple[tuple[int, str], ...]:
+        """What every placement shows when nothing else holds: the index of its default, and the reason."""
+        return tuple((len(placement.variants) - 1, "default") for placement in self.placements)
+
+    @cached_property
+    def undecided(self) -> tuple[int, ...]:
+        """Name the placements that have more to show than their default."""
+        return tuple(index for index, p in enumerate(self.placements) if len(p.variants) > 1)
+
+    @cached_property
+    def holes_add_nothing(self) -> bool:
+        """Whether the rules alone already read every purpose that a placeholder could read."""
+        return all(v.hole_purposes <= self.rule_purposes for p in self.placements for v in p.variants)
+
+    @cached_property
+    def reads_the_clock(self) -> bool:
+        """Whether the local time can matter: a clock fact, or a date, whose age in days is a fact too."""
+        return bool(self.timed) or any(f.name in CLOCK_FACTS or f.type == "date" for f in self.facts)
 
     @cached_property
     def vary(self) -> tuple[str, ...]:
@@ -346,7 +367,7 @@ class _Binder:
 
 
 def _rule(stored: Any) -> Program | None:
-    return compile_rule(parse(stored)) if stored else None
+    return compile_stored(stored) if stored else None
 
 
 def _named_segments(rule: Program | None) -> tuple[str, ...]:

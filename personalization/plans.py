@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from django.conf import settings
@@ -64,7 +65,12 @@ def opaque(name: str) -> str:
 
 def sign(text: str) -> str:
     """Return six characters of a MAC over a decision key."""
-    digest = hmac.new(settings.SECRET_KEY.encode(), text.encode(), hashlib.sha256).digest()
+    return _signature(settings.SECRET_KEY, text)
+
+
+@lru_cache(maxsize=20_000)  # a page has few combinations of variants, and each is asked for again and again
+def _signature(secret: str, text: str) -> str:
+    digest = hmac.digest(secret.encode(), text.encode(), hashlib.sha256)
     return "".join("0123456789abcdefghijklmnopqrstuvwxyz"[byte % 36] for byte in digest[:6])
 
 
@@ -82,6 +88,8 @@ class PlanStore:
 
     def __init__(self) -> None:
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        # paths without a page have a shelf of their own: made-up ones must not push real pages out of memory
+        self._absent: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._site: SiteFacts | None = None
         self._site_read_at = 0.0
         self._directory = Directory()
@@ -128,14 +136,17 @@ class PlanStore:
 
     def find(self, site: SiteFacts, path: str, locale: str, *, now: float) -> BoundPlan | None:
         """Return the plan that is served at a path now, or None when there is none."""
-        entry = self._entries.get((path, locale))
+        entry = self._known(path, locale)
         if entry is None or entry.epoch != site.epoch:
             entry = self._refresh(site, path, locale, entry)
         return serving(entry.plans, now)
 
+    def _known(self, path: str, locale: str) -> _Entry | None:
+        return self._entries.get((path, locale)) or self._absent.get((path, locale))
+
     def _refresh(self, site: SiteFacts, path: str, locale: str, old: _Entry | None) -> _Entry:
         with self._lock:
-            current = self._entries.get((path, locale))
+            current = self._known(path, locale)
             if current is not None and current.epoch == site.epoch:
                 return current
             try:
@@ -144,11 +155,16 @@ class PlanStore:
                 if old is None:
                     raise
                 return old
-            self._entries[path, locale] = entry
-            self._entries.move_to_end((path, locale))
-            if len(self._entries) > MAX_PATHS:
-                self._entries.popitem(last=False)
+            self._keep(path, locale, entry)
             return entry
+
+    def _keep(self, path: str, locale: str, entry: _Entry) -> None:
+        shelf, other = (self._entries, self._absent) if entry.plans else (self._absent, self._entries)
+        other.pop((path, locale), None)
+        shelf[path, locale] = entry
+        shelf.move_to_end((path, locale))
+        if len(shelf) > MAX_PATHS:
+            shelf.popitem(last=False)
 
     def _read(self, site: SiteFacts, path: str, locale: str, old: _Entry | None) -> _Entry:
         directory = self.directory(site)

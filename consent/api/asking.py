@@ -9,24 +9,34 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from rest_framework.exceptions import NotAuthenticated, PermissionDenied, Throttled
+from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
 from consent.rates import wait_seconds
 from consent.tokens import make_token, read_token
+
+class NotKnown(APIException):
+    """Who asks must say who they are: 401. (DRF answers 403 to its own NotAuthenticated without an authenticator.)"""
+
+    status_code = 401
+    default_detail = "Say who you are."
+    default_code = "not_authenticated"
+    auth_header = "Api-Key"  # what the answer's WWW-Authenticate names
+
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def visitor_of(request: HttpRequest) -> uuid.UUID | None:
     """Return the visitor who reads; a bad or expired token is nobody."""
-    token = request.headers.get("X-Visitor") or request.COOKIES.get(settings.VISITOR_COOKIE)
+    # META, as in all that runs for every page: `request.headers` copies all of them first
+    token = request.META.get("HTTP_X_VISITOR") or request.COOKIES.get(settings.VISITOR_COOKIE)
     return read_token(token, now=time.time()) if token else None
 
 
 def visitor_who_changes(request: HttpRequest) -> uuid.UUID | None:
     """Return the visitor who changes something, or None for a first decision.
 
-    Raises NotAuthenticated for a bad token, PermissionDenied when a cookie or a foreign origin speaks for somebody.
+    Raises NotKnown for a bad token, PermissionDenied when a cookie or a foreign origin speaks for somebody.
     """
     header = request.headers.get("X-Visitor")
     if header:
@@ -38,7 +48,8 @@ def visitor_who_changes(request: HttpRequest) -> uuid.UUID | None:
                 "Send the token in X-Visitor: a cookie alone changes nothing from another origin."
             )
         return _valid(cookie)
-    if "Origin" in request.headers and not same_origin(request):
+    foreign = "Origin" in request.headers or request.headers.get("Sec-Fetch-Site") == "cross-site"
+    if foreign and not same_origin(request):
         raise PermissionDenied("This origin is not in the site's list.")
     return None
 
@@ -46,7 +57,7 @@ def visitor_who_changes(request: HttpRequest) -> uuid.UUID | None:
 def _valid(token: str) -> uuid.UUID:
     visitor = read_token(token, now=time.time())
     if visitor is None:
-        raise NotAuthenticated("The visitor token is not valid.")
+        raise NotKnown("The visitor token is not valid.")
     return visitor
 
 
@@ -58,15 +69,28 @@ def same_origin(request: HttpRequest) -> bool:
         return True
     if not origin:
         return False
-    if origin == f"{request.scheme}://{request.get_host()}" or origin in settings.SITE_ORIGINS:
+    if origin in settings.SITE_ORIGINS:
         return True
-    # On one's own machine any port is at home, so that the example on another port works.
-    return {urlsplit(origin).hostname, request.get_host().rsplit(":", 1)[0].strip("[]")} <= _LOOPBACK
+    if fetch_site == "cross-site":  # the browser knows better than a comparison of names
+        return False
+    return origin == f"{request.scheme}://{request.get_host()}" or _on_this_machine(
+        origin, request.get_host()
+    )
+
+
+def _on_this_machine(origin: str, host: str) -> bool:
+    """Say whether both are loopback: on one's own machine any port is at home, so that examples work."""
+    try:
+        there = urlsplit(origin).hostname
+    except ValueError:
+        return False
+    return {there, host.rsplit(":", 1)[0].strip("[]")} <= _LOOPBACK
 
 
 def sends_gpc(request: HttpRequest) -> bool:
     """Say whether Global Privacy Control is on: exactly `1`, once is enough (W3C GPC)."""
-    return any(value.strip() == "1" for value in request.headers.get("Sec-GPC", "").split(","))
+    signal = request.META.get("HTTP_SEC_GPC", "")
+    return bool(signal) and any(value.strip() == "1" for value in signal.split(","))
 
 
 def limit(request: HttpRequest, kind: str, who: str | None = None) -> None:
@@ -98,6 +122,11 @@ def set_refusal_cookie(response: HttpResponse, request: HttpRequest, version: in
         samesite="Lax",
         secure=request.is_secure(),
     )
+
+
+def unset_state(request: HttpRequest, version: int) -> str:
+    """Return the state of what the ledger does not know: `refused` while the browser keeps its refusal of this notice."""
+    return "refused" if request.COOKIES.get(settings.CONSENT_COOKIE) == f"refused.{version}" else "unset"
 
 
 def fresh_token(visitor_id: uuid.UUID) -> str:

@@ -15,6 +15,7 @@ from consent.api.asking import (
     sends_gpc,
     set_refusal_cookie,
     set_visitor_cookie,
+    unset_state,
     visitor_of,
 )
 from consent.decisions import How, decide, history_of, states_of
@@ -32,8 +33,9 @@ def privacy(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     visitor = visitor_of(request)
     row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
-    notice = spelled_notice(current_notice(SITE_ID, now=now), request.LANGUAGE_CODE)
-    states = states_of(row, now=now)
+    current = current_notice(SITE_ID, now=now)
+    notice = spelled_notice(current, request.LANGUAGE_CODE)
+    states = states_of(row, now=now, unset="unset" if row else unset_state(request, current.n))
     context: dict[str, Any] = {
         "notice": notice,
         "purposes": [p | {"state": states.get(p["key"], "unset")} for p in notice["purposes"]],

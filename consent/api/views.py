@@ -21,6 +21,7 @@ from consent.api.asking import (
     sends_gpc,
     set_refusal_cookie,
     set_visitor_cookie,
+    unset_state,
     visitor_of,
     visitor_who_changes,
 )
@@ -101,6 +102,8 @@ class ConsentView(APIView):
         now = timezone.now()
         visitor = visitor_of(request)
         row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
+        if row is not None and not row.gpc:
+            note_signal(request, visitor)
         notice = current_notice(SITE_ID, now=now)
         spelled = spelled_notice(notice, locale_of(request))
         served = {
@@ -114,7 +117,7 @@ class ConsentView(APIView):
             {
                 "visitor_id": visitor if row else None,
                 "notice": spelled,
-                "purposes": states_of(row, now=now),
+                "purposes": states_of(row, now=now, unset="unset" if row else unset_state(request, notice.n)),
                 "signals": {"gpc": sends_gpc(request) or bool(row and row.gpc)},
                 "served": signing.dumps(served, salt=_SERVED_SALT),
             }
@@ -158,7 +161,7 @@ class ConsentView(APIView):
         )
         if token:
             set_visitor_cookie(response, request, token)
-        else:
+        elif False in choices.values():
             set_refusal_cookie(response, request, notice.n)
         return response
 

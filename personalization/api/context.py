@@ -51,6 +51,8 @@ def context_of(request: HttpRequest, stated: Mapping[str, Any]) -> Context:
     """Return a function that reads the context facts of a plan from this request."""
 
     def read(plan: BoundPlan, site: SiteFacts) -> tuple[Mapping[str, Any], dt.datetime]:
+        if not (plan.reads_the_clock or plan.context_names):
+            return {}, dt.datetime.now(dt.UTC)  # whose zone nobody looks at
         now = moment_of(request, stated, site)
         values = {name: value(request, name, plan, now, stated) for name in plan.context_names}
         return values, now
@@ -124,4 +126,6 @@ def _time(text: str) -> dt.datetime:
         raise ValidationError(
             {"time": "Send a time such as 2026-11-22T07:30:00+01:00."}, "invalid"
         ) from error
+    if not 1970 <= moment.year < 9000:  # near the calendar's ends no time zone can be applied any more
+        raise ValidationError({"time": "Send a time of these days."}, "invalid")
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -36,6 +36,7 @@ class DeliveryGuard:
             response = self.get_response(request)
         for name, text in _PLAIN_HEADERS.items():
             response.headers.setdefault(name, text)
+        response.headers["Content-Length"] = str(len(response.content))  # else the answer is sent in chunks
         return response
 
 

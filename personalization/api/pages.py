@@ -89,10 +89,18 @@ def not_found() -> HttpResponse:
     return error_answer(404, "not_found", "No page is published here.")
 
 
+_NO_QUERY: Mapping[str, str] = {}
+
+
+def _query(request: HttpRequest) -> Mapping[str, str]:
+    """Return the query's parameters; most requests have none, and need none parsed."""
+    return request.GET if request.META.get("QUERY_STRING") else _NO_QUERY
+
+
 def _asked(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, bool]:
     """Read a request; the second value says whether its context was stated with a key."""
     stated: Mapping[str, Any] = {}
-    header = request.headers.get("X-Context")
+    header = request.META.get("HTTP_X_CONTEXT")
     if header and key is not None and "deliver" in key.scopes:
         stated = parse_context(header)
     visitor = visitor_of(request)
@@ -101,8 +109,8 @@ def _asked(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, boo
         closed = _closed_by_gpc()
     asked = Asked(
         path=path,
-        locale=request.GET.get("locale"),
-        accepted_languages=request.headers.get("Accept-Language", ""),
+        locale=_query(request).get("locale"),
+        accepted_languages=request.META.get("HTTP_ACCEPT_LANGUAGE", ""),
         visitor_id=visitor,
         closed_purposes=closed,
         context=context_of(request, stated),
@@ -135,15 +143,22 @@ def _allowed(request: HttpRequest) -> Key | None:
     """Return the request's key; raises when the site demands one and there is none with `deliver`."""
     from personalization.api.access import require
 
-    key = key_of(request) if "Authorization" in request.headers else None
-    if plan_store.known_site().requires_key and (key is None or "deliver" not in key.scopes):
+    demanded = plan_store.known_site().requires_key
+    try:
+        key = key_of(request) if "HTTP_AUTHORIZATION" in request.META else None
+    except DatabaseError:
+        if demanded:
+            raise
+        log.warning("a key could not be read: what everybody may see is answered")
+        return None
+    if demanded and (key is None or "deliver" not in key.scopes):
         return require(request, "deliver")
     return key
 
 
 @door
 def page(request: HttpRequest, path: str = "") -> HttpResponse:
-    if "decision" in request.GET:
+    if "decision" in _query(request):
         _allowed(request)
         return _of_decision(request, path, request.GET["decision"])
     return _page(request, path, as_html=wants_html(request))
@@ -162,7 +177,7 @@ def _page(request: HttpRequest, path: str, *, as_html: bool) -> HttpResponse:
     decision = _deliver(request, asked)
     if decision is None:
         return not_found()
-    explain = "explain" in request.GET
+    explain = "explain" in _query(request)
     if explain and (key is None or "preview" not in key.scopes):
         return error_answer(
             403, "permission_denied", "explain needs a key with the scope 'preview'.", "explain"
@@ -179,7 +194,7 @@ def _page(request: HttpRequest, path: str, *, as_html: bool) -> HttpResponse:
 
 def wants_html(request: HttpRequest) -> bool:
     """Say whether the client asks for HTML rather than JSON."""
-    accept = request.headers.get("Accept", "")
+    accept = request.META.get("HTTP_ACCEPT", "")
     return "text/html" in accept and "application/json" not in accept.split("text/html")[0]
 
 
@@ -200,20 +215,24 @@ def _answer(
     plan = decision.plan
     personal = plan.personal or private
     if personal:
-        response = HttpResponse(
-            content, content_type=kind, headers={"Cache-Control": PRIVATE, "Surrogate-Key": plan.tags}
-        )
+        # no ETag and no tags: nobody but the reader keeps it, and nobody keeps it for long
+        response = HttpResponse(content, content_type=kind, headers={"Cache-Control": PRIVATE})
         return assert_scope(response, personal=True)
     etag = f'"{hashlib.blake2s(content, digest_size=12).hexdigest()}"'
     headers = {
         "ETag": etag,
         "Cache-Control": _public(decision),
-        "Vary": ", ".join(("Accept", "Accept-Encoding", *(() if "locale" in request.GET else ("Accept-Language",)), *_vary(plan.vary))),
+        "Vary": ", ".join(("Accept", "Accept-Encoding", *(() if "locale" in request.GET else ("Accept-Language",)), *_vary(plan.vary), *_demanded())),
         "Surrogate-Key": plan.tags,
     }  # fmt: skip
     if _matches(request.headers.get("If-None-Match", ""), etag):
         return HttpResponseNotModified(headers=headers)
     return HttpResponse(content, content_type=kind, headers=headers)
+
+
+def _demanded() -> tuple[str, ...]:
+    """Name the header that opens a site which demands a key: a shared cache must not open it to others."""
+    return ("Authorization",) if plan_store.known_site().requires_key else ()
 
 
 def _vary(names: tuple[str, ...]) -> list[str]:
@@ -257,7 +276,7 @@ def _of_decision(request: HttpRequest, path: str, key: str) -> HttpResponse:
     assert plan is not None  # noqa: S101  # _no_key raised otherwise
     headers = {
         "Cache-Control": "public, max-age=31536000, immutable",
-        "Vary": "Accept",
+        "Vary": ", ".join(("Accept", *_demanded())),
         "Surrogate-Key": plan.tags,
     }
     content = public_body(plan, layout, chosen, key)

@@ -40,11 +40,16 @@ from personalization.trace import trace_of
 from personalization.visitor import NOTHING_DONE, Snapshot, Visitor
 
 
+def _of_these_days(moment: dt.datetime) -> None:
+    if not 1970 <= moment.year < 9000:  # near the calendar's ends no time zone can be applied any more
+        raise serializers.ValidationError("Send a time of these days.", "invalid")
+
+
 class PreviewBody(serializers.Serializer[Any]):
     path = serializers.CharField(max_length=500)
     locale = serializers.CharField(required=False, max_length=20)
     draft = serializers.BooleanField(required=False, default=False)
-    now = serializers.DateTimeField(required=False)
+    now = serializers.DateTimeField(required=False, validators=[_of_these_days])
     context = serializers.DictField(required=False, default=dict)  # type: ignore[assignment]  # a declared field
     traits = serializers.DictField(required=False, default=dict)
     segments = serializers.JSONField(required=False, default=dict)
@@ -139,8 +144,9 @@ def visitor_like(asked: Mapping[str, Any], directory: Directory) -> Visitor:
         granted = frozenset(Purpose.objects.values_list("key", flat=True)) if named else frozenset()
     else:
         granted = frozenset(purpose for purpose, given in consent.items() if given)
-    traits = {**NOTHING_DONE, **(asked.get("traits") or {})}
-    unknown = [name for name in traits if directory.vocabulary.find(name) is None]
+    stated = asked.get("traits") or {}
+    traits = {**NOTHING_DONE, **stated}
+    unknown = [name for name in stated if directory.vocabulary.find(name) is None]
     if unknown:
         raise ValidationError(
             {f"traits.{name}": "There is no such trait." for name in unknown}, "unknown_trait"
@@ -152,6 +158,8 @@ def _segments(asked: Any, visitor: Visitor, directory: Directory) -> dict[str, b
     """Return the segments that are switched on or off; those whose purposes are closed stay unknown."""
     if not asked:
         return {}
+    if not isinstance(asked, Mapping | list) or not all(isinstance(key, str) for key in asked):
+        raise ValidationError({"segments": "Send keys of segments, or an object of true and false."}, "invalid")
     wanted = asked if isinstance(asked, Mapping) else dict.fromkeys(asked, True)
     unknown = [key for key in wanted if key not in directory.segments]
     if unknown:

@@ -16,7 +16,8 @@ KINDS: Final = ("track", "identify", "page", "screen", "group", "alias")
 NAMES: Final = {"page": "Page Viewed", "screen": "Screen Viewed"}
 MAX_BYTES: Final = 32 * 1024
 MAX_PROPERTIES: Final = 200
-MAX_DEPTH: Final = 5
+MAX_DEPTH: Final = 5  # of properties and of traits
+MAX_DEPTH_OF_ALL: Final = 12
 
 
 class Malformed(Exception):
@@ -51,15 +52,14 @@ def read(
     kind = kind or str(raw.get("type", ""))
     if kind not in KINDS:
         raise Malformed("unknown_type")
-    if len(orjson.dumps(raw)) > MAX_BYTES:
-        raise Malformed("too_large")
+    _check_shape(raw)
     context = _object(raw.get("context"))
     properties = _object(raw.get("properties"))
     traits = _object(raw.get("traits")) or (_object(context.get("traits")) if kind == "identify" else {})
     if _too_deep(properties, MAX_DEPTH) or _too_deep(traits, MAX_DEPTH) or len(properties) > MAX_PROPERTIES:
         raise Malformed("too_deep")
     name = NAMES.get(kind) or (_text(raw.get("event")) if kind == "track" else kind)
-    if not name or "\x00" in orjson.dumps(raw).decode() or b"\\u0000" in orjson.dumps(raw):
+    if not name:
         raise Malformed("invalid")
     return Message(
         kind=kind,
@@ -76,6 +76,25 @@ def read(
     )
 
 
+def _check_shape(raw: Mapping[str, Any]) -> None:
+    """Refuse what is too deep to be written again, too large, or holds the one character PostgreSQL cannot keep."""
+    if _too_deep(raw, MAX_DEPTH_OF_ALL):
+        raise Malformed("too_deep")
+    spelled = orjson.dumps(raw)
+    if len(spelled) > MAX_BYTES:
+        raise Malformed("too_large")
+    if b"\\u0000" in spelled and _has_nul(raw):
+        raise Malformed("invalid")
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any("\x00" in key or _has_nul(one) for key, one in value.items())
+    if isinstance(value, list):
+        return any(_has_nul(one) for one in value)
+    return isinstance(value, str) and "\x00" in value
+
+
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -85,11 +104,11 @@ def _text(value: object) -> str:
 
 
 def _too_deep(value: object, left: int) -> bool:
-    if isinstance(value, Mapping):
-        return left == 0 or any(_too_deep(one, left - 1) for one in value.values())
-    if isinstance(value, list):
-        return left == 0 or any(_too_deep(one, left - 1) for one in value)
-    return False
+    """Say whether a value read from JSON is nested deeper than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return left == 0 or any(_too_deep(one, left - 1) for one in inner if isinstance(one, (dict, list)))
 
 
 def moment(raw: Mapping[str, Any], *, received_at: dt.datetime, sent_at: object) -> dt.datetime:
@@ -98,7 +117,10 @@ def moment(raw: Mapping[str, Any], *, received_at: dt.datetime, sent_at: object)
     sent = parse_moment(sent_at)
     if original is None:
         return received_at
-    return received_at - (sent - original) if sent is not None else original
+    try:
+        return received_at - (sent - original) if sent is not None else original
+    except OverflowError:  # a clock that is off by millennia says nothing
+        raise Malformed("clock_skew") from None
 
 
 def parse_moment(value: object) -> dt.datetime | None:

@@ -109,6 +109,8 @@ def take_traits(judged: _Judged) -> _Judged:
     """Keep the declared traits whose purpose is granted and that the key may set."""
     if judged.message.kind != "identify":
         return judged
+    if not judged.message.traits:
+        return _only_named(judged)
     kept: dict[str, Any] = {}
     identifying: dict[str, Any] = {}
     purposes: set[str] = set()
@@ -130,6 +132,14 @@ def take_traits(judged: _Judged) -> _Judged:
     return replace(
         judged, purposes=frozenset(purposes), change=Change(kept, identifying, purposes=frozenset(purposes))
     )
+
+
+def _only_named(judged: _Judged) -> _Judged:
+    """A call that says who somebody is and nothing else needs a purpose that events serve."""
+    purposes = EVENT_PURPOSES & judged.purposes
+    if not purposes:
+        raise Drop("no_consent")
+    return replace(judged, purposes=purposes)
 
 
 def _trait_refusal(trait: DeclaredTrait | None, judged: _Judged) -> str:
@@ -179,10 +189,10 @@ def bought(properties: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     found: dict[tuple[str, str], int] = {}
     products = properties.get("products")
     for product in products if isinstance(products, list) else ():
-        if not isinstance(product, Mapping):
+        if not isinstance(product, dict):
             continue
         quantity = product.get("quantity", 1)
-        quantity = int(quantity) if isinstance(quantity, int | float) and 0 < quantity < 10_000 else 1
+        quantity = int(quantity) if isinstance(quantity, (int, float)) and 0 < quantity < 10_000 else 1
         key = (str(product.get("product_id", ""))[:100], str(product.get("category", ""))[:100])
         found[key] = found.get(key, 0) + quantity
     return [(item, category, count) for (item, category), count in found.items()]

@@ -383,7 +383,7 @@ function whyPanel(toggle, consent) {
 
 /* Dock */
 
-function personaForm({ personas, csrf, current }) {
+function personaForm({ personas, current }) {
   const about = make("span", { class: "dock__about" });
   const options = [{ key: "", title: words.nobody }, ...personas];
   const select = make(
@@ -397,7 +397,6 @@ function personaForm({ personas, csrf, current }) {
   return make(
     "form",
     { method: "post", action: "/demo/persona" },
-    make("input", { type: "hidden", name: "csrfmiddlewaretoken", value: csrf }),
     make("input", { type: "hidden", name: "next", value: location.pathname + location.search }),
     make("label", { for: "persona" }, words.persona),
     select,

@@ -1,0 +1,53 @@
+"""The site: its name, its locales, its time zone."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from unfold import widgets as unfold
+from unfold.admin import ModelAdmin
+
+from cms.forms import AnyModelForm
+from cms.models import Site
+
+
+class SiteSettingsForm(AnyModelForm):
+    locales = SimpleArrayField(
+        forms.CharField(max_length=12),
+        widget=unfold.UnfoldAdminTextInputWidget(),
+        help_text="Separated by commas; the first one is the default.",
+    )
+
+    class Meta:
+        model = Site
+        fields = ("title", "host", "locales", "time_zone", "requires_key")
+
+    def clean_locales(self) -> list[str]:
+        locales: list[str] = self.cleaned_data["locales"]
+        if len(set(locales)) != len(locales):
+            raise ValidationError("Name each locale once.")
+        return locales
+
+
+@admin.register(Site)
+class SiteSettingsAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    form = SiteSettingsForm
+    list_display = ("title", "host", "shown_locales", "time_zone")
+    fields = ("title", "host", "locales", "time_zone", "requires_key")
+
+    @admin.display(description="Locales")
+    def shown_locales(self, site: Site) -> str:
+        return ", ".join(site.locales)
+
+    def save_model(self, request: HttpRequest, obj: Site, form: Any, change: bool) -> None:
+        obj.save()
+        obj.advance()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

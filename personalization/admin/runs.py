@@ -1,0 +1,43 @@
+"""What each refresh of the segments found. Read only."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from personalization.models import SegmentRun
+
+
+def duration_of(run: SegmentRun) -> str:
+    """Return how long a run took."""
+    if run.finished_at is None:
+        return "not finished"
+    return f"{(run.finished_at - run.started_at).total_seconds():.2f} s"
+
+
+@admin.register(SegmentRun)
+class SegmentRunAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    list_display = ("started_at", "scope", "duration", "profiles", "entered", "left", "found")
+    list_filter = ("scope",)
+    fields = ("scope", "started_at", "duration", "profiles", "entered", "left", "found")
+    readonly_fields = fields
+    compressed_fields = False
+
+    @admin.display(description="Took")
+    def duration(self, run: SegmentRun) -> str:
+        return duration_of(run)
+
+    @admin.display(description="Differences")
+    def found(self, run: SegmentRun) -> str:
+        parts = (f"{key} +{one['entered']} −{one['left']}" for key, one in run.differences.items())
+        return ", ".join(parts) or "none"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

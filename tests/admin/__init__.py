@@ -1,0 +1,1 @@
+"""The admin, through Django's client."""

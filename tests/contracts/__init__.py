@@ -1,0 +1,1 @@
+"""Tests of what others build against: the API's document, the commands, the bundle."""

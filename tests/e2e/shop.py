@@ -1,0 +1,47 @@
+"""The demo shop as a visitor handles it: what is on a page, and the few things that one can do there."""
+
+from playwright.sync_api import Locator, Page, expect
+
+PATHS = ("/", "/outdoor", "/grocery", "/about", "/p/ridgeline-boots", "/p/fjord-tent", "/p/morning-roast")
+# What the script adds to the finished page, and what is different in each answer anyway.
+ADDED = ".consent, .dock, .why, .toast, .buy"
+
+
+def open_shop(page: Page, path: str = "/") -> None:
+    """Open a page of the shop and wait for what its script adds."""
+    answer = page.goto(path)
+    assert answer is not None
+    assert answer.status == 200
+    expect(page.locator(".dock")).to_be_visible()
+
+
+def banner(page: Page) -> Locator:
+    """Return the question for consent."""
+    return page.get_by_role("region", name="May this shop remember you?")
+
+
+def answer(page: Page, words: str) -> None:
+    """Answer the question and wait for the page that follows from it."""
+    with page.expect_navigation():
+        banner(page).get_by_role("button", name=words).click()
+    expect(page.locator(".dock")).to_be_visible()
+
+
+def become(page: Page, persona: str) -> None:
+    """Read on as one of the demo's people."""
+    page.get_by_label("Read as").select_option(label=persona)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Go", exact=True).click()
+    expect(page.locator(".dock")).to_be_visible()
+
+
+def hero(page: Page) -> str:
+    """Return the headline of the hero."""
+    return page.locator("h1").inner_text()
+
+
+def served(page: Page) -> str:
+    """Return the body as the server sent it, for a comparison of two visitors."""
+    removed = "(added) => { const body = document.body.cloneNode(true);"
+    removed += " body.querySelectorAll(added).forEach((one) => one.remove()); return body.innerHTML.trim(); }"
+    return str(page.evaluate(removed, ADDED))

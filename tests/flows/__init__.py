@@ -1,0 +1,1 @@
+"""Use cases through HTTP, on real PostgreSQL and Redis."""

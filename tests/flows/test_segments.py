@@ -1,0 +1,178 @@
+"""Who is in which segment: refreshed as a set, opened by size, decided per request whatever the table says."""
+
+import datetime as dt
+import uuid
+
+import pytest
+
+from consent.models import ConsentState
+from personalization import tasks
+from personalization.models import Membership, Profile, Segment, SegmentRun
+from personalization.segments.refresh import opens, refresh, stale
+from tests.builders import committing, the_site
+from tests.flows.front import Front, agreed
+
+pytestmark = pytest.mark.usefixtures("shop")
+EVERYBODY, CHANGED = SegmentRun.Scope.EVERYBODY, SegmentRun.Scope.CHANGED
+
+
+def look(scope: SegmentRun.Scope = EVERYBODY) -> SegmentRun | None:
+    """Let the worker look at everybody, or at those who changed."""
+    with committing():
+        return refresh(the_site(), scope=scope, now=dt.datetime.now(dt.UTC))
+
+
+def crowd(count: int, **traits: object) -> list[uuid.UUID]:
+    """Make people who allowed personal content and said something."""
+    now = dt.datetime.now(dt.UTC)
+    from consent.models import Subject
+
+    subjects = Subject.objects.bulk_create(Subject(created_at=now) for _ in range(count))
+    granted = {"personalization": "granted"}
+    ConsentState.objects.bulk_create(ConsentState(subject=s, state=granted, updated_at=now) for s in subjects)
+    Profile.objects.bulk_create(
+        Profile(
+            subject_key=s.pk,
+            site=the_site(),
+            traits=traits,
+            held=["personalization"],
+            version=2,
+            first_seen_at=now,
+            last_seen_at=now,
+        )
+        for s in subjects
+    )
+    return [s.pk for s in subjects]
+
+
+def members(key: str) -> set[uuid.UUID]:
+    return set(Membership.objects.filter(segment__key=key).values_list("subject_key", flat=True))
+
+
+def test_a_refresh_writes_the_difference_alone() -> None:
+    people = crowd(5, kids=1)
+    run = look()
+    assert run is not None
+    assert (run.profiles, run.left) == (5, 0)
+    assert run.differences["parents"] == {"entered": 5, "left": 0}
+    rows = dict(Membership.objects.values_list("pk", "entered_at"))
+    again = look()
+    assert again is not None
+    assert (again.entered, again.left, again.differences) == (0, 0, {})
+    assert dict(Membership.objects.values_list("pk", "entered_at")) == rows
+    Profile.objects.filter(pk__in=people[:2]).update(traits={})
+    third = look()
+    assert third is not None
+    assert third.differences["parents"] == {"entered": 0, "left": 2}
+    assert members("parents") == set(people[2:])
+
+
+def test_only_changed_profiles_are_looked_at() -> None:
+    people = crowd(5, kids=1)
+    look()
+    assert look(CHANGED) is None
+    Profile.objects.filter(pk=people[0]).update(version=9, traits={})
+    assert stale(the_site()) == 1
+    run = look(CHANGED)
+    assert run is not None
+    assert (run.profiles, run.left) == (1, run.left)
+    assert stale(the_site()) == 0
+    assert people[0] not in members("parents")
+
+
+@pytest.mark.parametrize(
+    ("size", "minimum", "was_open", "expected"),
+    [
+        (49, 50, False, False), (50, 50, False, True), (49, 50, True, True), (40, 50, True, True), (39, 50, True, False),
+        (9, 10, False, False), (10, 10, False, True), (8, 10, True, True), (7, 10, True, False), (0, 0, False, True),
+    ],
+)  # fmt: skip
+def test_a_segment_opens_at_its_minimum_and_closes_under_four_fifths(
+    size: int, minimum: int, was_open: bool, expected: bool
+) -> None:
+    assert opens(size, minimum=minimum, was_open=was_open) is expected
+
+
+def test_fifty_people_open_a_segment_and_forty_keep_it(write_key: str) -> None:
+    people = crowd(48, kids=1)
+    front = agreed()
+    front.tells(write_key, kids=1)
+    steps = [(0, "segment_too_small"), (1, "matched")]
+    for more, reason in steps:
+        crowd(more, kids=1)
+        look()
+        assert front.variant("/sizes")[1] == reason
+    Profile.objects.filter(pk__in=people[:10]).update(traits={})
+    look()
+    assert Segment.objects.get(key="parents").size == 40
+    assert front.variant("/sizes")[1] == "matched"
+    Profile.objects.filter(pk=people[11]).update(traits={})
+    look()
+    assert front.variant("/sizes")[1] == "segment_too_small"
+
+
+def test_a_parent_contains_its_child(write_key: str) -> None:
+    front = agreed()
+    front.tells(write_key, kids=1)
+    assert front.variant("/family") == ("default", "default")
+    front.buys(write_key, times=3)
+    assert front.variant("/family") == ("loyal", "matched")
+    look()
+    assert uuid.UUID(str(front.visitor)) in members("loyal_parents")
+    front.tells(write_key, kids=0)
+    assert front.variant("/family") == ("default", "default")
+
+
+def test_a_mixed_segment_is_stored_by_its_personal_part_and_decided_per_request(write_key: str) -> None:
+    front = agreed()
+    front.tells(write_key, kids=1)
+    assert front.variant("/family", User_Agent="iPhone Mobile") == ("mobile", "matched")
+    assert front.variant("/family", User_Agent="X11") == ("default", "default")
+    look()
+    assert members("phone_parents") == {uuid.UUID(str(front.visitor))}
+    front.tells(write_key, kids=0)
+    look()
+    assert members("phone_parents") == set()
+
+
+def test_a_segment_over_context_alone_is_never_stored_and_decided_for_everybody() -> None:
+    crowd(3)
+    look()
+    segment = Segment.objects.get(key="phones")
+    assert (members("phones"), segment.purposes) == (set(), [])
+    assert Front().variant("/phones", User_Agent="iPhone Mobile") == ("mobile", "matched")
+
+
+def test_a_segment_is_withheld_as_a_whole(write_key: str) -> None:
+    front = agreed(analytics=True)
+    front.send(write_key, "page")
+    look()
+    assert not Membership.objects.filter(subject_key=front.visitor).exists()
+    assert front.variant("/") == ("default", "no_consent")
+    assert front.variant("/readers") == ("default", "no_consent")
+
+
+def test_stale_memberships_make_no_wrong_page(write_key: str) -> None:
+    """A hundred profiles change while no worker runs: pages are right, then the table follows."""
+    fronts = [agreed() for _ in range(100)]
+    look()
+    for front in fronts:
+        front.tells(write_key, kids=1)
+    phone = {"User_Agent": "iPhone Mobile"}
+    assert {front.variant("/family", **phone) for front in fronts} == {("mobile", "matched")}
+    assert members("phone_parents") == set()
+    assert stale(the_site()) == 100
+    with committing():
+        assert tasks.segment_changed() == 1
+    assert members("phone_parents") == {uuid.UUID(str(front.visitor)) for front in fronts}
+    assert stale(the_site()) == 0
+
+
+def test_the_sweep_repeats_what_a_crash_left_out(write_key: str) -> None:
+    front = agreed()
+    front.tells(write_key, kids=1)
+    Profile.objects.filter(pk=front.visitor).update(snapshot_version=0, traits={"kids": 0})
+    Profile.objects.filter(pk=front.visitor).update(version=Profile.objects.get(pk=front.visitor).version + 1)
+    with committing():
+        assert tasks.sweep() == 1
+    assert front.variant("/family", User_Agent="iPhone Mobile") == ("default", "default")

@@ -1,0 +1,219 @@
+"""Consent is withdrawn: the next page knows nothing, then everybody who kept something has deleted it."""
+
+import datetime as dt
+import uuid
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connection
+
+from consent.enforcement import enforce, reconcile
+from consent.gates import Gates, encode
+from consent.holders import holders
+from consent.hot_store import hot_store
+from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
+from consent.state import gates_key
+from personalization.models import Event, Membership, Profile, Segment, SegmentRun
+from personalization.profiles import snapshot_key
+from personalization.segments.refresh import refresh
+from tests.builders import committing, the_site
+from tests.flows.front import Front, agreed
+
+pytestmark = pytest.mark.usefixtures("shop")
+
+
+def soon() -> dt.datetime:
+    return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
+
+
+def work() -> int:
+    """Let the worker do what is due."""
+    with committing():
+        return enforce(now=soon())
+
+
+@pytest.fixture
+def ada(write_key: str) -> Front:
+    """Somebody of whom every holder keeps something."""
+    front = agreed(personalization=True)
+    front.tells(write_key, first_name="Ada", kids=2)
+    front.buys(write_key, times=3)
+    refresh(the_site(), scope=SegmentRun.Scope.EVERYBODY, now=soon())
+    assert front.variant() == ("loyal", "matched")
+    assert Membership.objects.filter(subject_key=front.visitor).exists()
+    return front
+
+
+def kept(front: Front) -> dict[str, bool]:
+    """Say which holder keeps something of somebody."""
+    subject = uuid.UUID(str(front.visitor))
+    exported = {one.name: one.export(subject) for one in holders()}
+    return {name: any(one.values()) for name, one in exported.items()}
+
+
+def test_the_very_next_page_is_not_personal(ada: Front) -> None:
+    before = Front().page()
+    ada.decide(personalization=False)
+    assert ada.page().content == before.content
+
+
+def test_also_when_redis_was_emptied(ada: Front) -> None:
+    ada.decide(personalization=False)
+    redis.Redis.from_url(settings.REDIS_HOT_URL).flushdb()
+    assert ada.variant() == ("default", "no_consent")
+
+
+def test_a_slow_reader_of_the_old_state_does_not_bring_it_back(ada: Front) -> None:
+    row = ConsentState.objects.get(subject_id=ada.visitor)
+    ada.decide(personalization=False)
+    stale = encode(Gates(frozenset({"personalization"}), row.version), until=soon().timestamp() + 9)
+    assert not hot_store().put(gates_key(row.subject_id), stale, version=row.version, ttl_seconds=9)
+    assert ada.variant() == ("default", "no_consent")
+
+
+def test_an_entry_past_its_moment_is_not_believed(ada: Front) -> None:
+    subject = uuid.UUID(str(ada.visitor))
+    ConsentState.objects.filter(pk=subject).update(state={})
+    old = encode(Gates(frozenset({"personalization"}), 99), until=soon().timestamp() - 5)
+    hot_store().put(gates_key(subject), old, version=99, ttl_seconds=60)
+    assert ada.variant() == ("default", "no_consent")
+
+
+def test_every_holder_is_empty_after_the_worker_and_has_its_receipt(ada: Front) -> None:
+    assert set(kept(ada).values()) == {True}
+    ada.decide(personalization=False)
+    assert work() == len(list(holders()))
+    assert kept(ada) == {"profile": False, "events": False, "memberships": False, "snapshot": False}
+    assert not Event.objects.filter(subject_key=ada.visitor).exists()
+    assert not Profile.objects.filter(pk=ada.visitor).exists()
+    jobs = PropagationJob.objects.filter(subject_key=ada.visitor)
+    assert {job.state for job in jobs} == {"done"}
+    assert sum(job.rows_affected for job in jobs) > 4
+    assert {job.consent_event.action for job in jobs if job.consent_event} == {"withdrawn"}
+
+
+def test_erasing_twice_is_erasing_once(ada: Front) -> None:
+    ada.decide(personalization=False)
+    work()
+    PropagationJob.objects.update(state="pending")
+    assert work() == len(list(holders()))
+    assert set(kept(ada).values()) == {False}
+    assert set(PropagationJob.objects.values_list("state", flat=True)) == {"done"}
+
+
+def test_what_was_granted_again_in_between_is_kept(ada: Front) -> None:
+    ada.decide(personalization=False)
+    ada.decide(personalization=True)
+    work()
+    assert ada.variant() == ("loyal", "matched")
+    assert Event.objects.filter(subject_key=ada.visitor).count() == 4
+
+
+def test_a_snapshot_that_a_page_copied_during_the_erasure_is_deleted_after_it(ada: Front) -> None:
+    ada.decide(personalization=False)
+    subject = uuid.UUID(str(ada.visitor))
+    with committing():
+        enforce(now=soon())
+        hot_store().put(snapshot_key(subject), b"{}", version=1, ttl_seconds=60)  # read before the commit
+    assert kept(ada)["snapshot"] is False
+
+
+def test_withdrawing_one_purpose_keeps_the_others(write_key: str) -> None:
+    front = agreed(personalization=True, analytics=True, marketing=True)
+    front.tells(write_key, kids=1, letter="weekly", first_name="Ada")
+    front.buys(write_key)
+    front.decide(personalization=False)
+    work()
+    assert front.variant("/offers") == ("letter", "matched")
+    profile = Profile.objects.get(pk=front.visitor)
+    assert profile.traits == {"letter": "weekly"}
+    assert (profile.sealed, profile.orders, profile.revenue, profile.categories) == (None, 0, 0, {})
+    assert set(profile.held) == {"analytics", "marketing"}
+    order = Event.objects.get(subject_key=front.visitor, name="Order Completed")
+    assert order.purposes == ["analytics"]
+    states = front.get("/api/v1/consent", headers={"X-Visitor": front.token}).json()["purposes"]
+    assert (states["marketing"], states["analytics"]) == ("granted", "granted")
+
+
+def test_events_after_a_withdrawal_are_not_kept(ada: Front, write_key: str) -> None:
+    ada.decide(personalization=False)
+    work()
+    answer = ada.send(write_key, "track", event="Product Viewed")
+    assert answer.json() == {"success": True, "accepted": 0, "dropped": {"no_consent": 1}}
+    assert set(kept(ada).values()) == {False}
+
+
+def test_agreeing_again_begins_with_the_empty_profile(ada: Front) -> None:
+    ada.decide(personalization=False)
+    work()
+    ada.decide(personalization=True)
+    assert ada.variant() == ("new", "matched")
+
+
+class TestReconciling:
+    def test_a_flag_that_sql_changed_is_found_recorded_and_enforced(self, ada: Front) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE consent_consentstate SET state = '{}' WHERE subject_id = %s", [ada.visitor]
+            )
+        with committing():
+            assert reconcile(now=soon()) == 1
+            assert reconcile(now=soon()) == 0  # its duties are waiting already
+        assert ada.variant() == ("default", "no_consent")
+        entry = ConsentEvent.objects.filter(subject_key=ada.visitor).latest("seq")
+        assert (entry.action, entry.method, entry.actor) == ("withdrawn", "reconciled", "system")
+        work()
+        assert set(kept(ada).values()) == {False}
+        assert reconcile(now=soon()) == 0
+
+    def test_a_grant_that_ran_out_is_enforced_like_a_withdrawal(self, ada: Front) -> None:
+        row = ConsentState.objects.get(subject_id=ada.visitor)
+        row.expires = dict.fromkeys(row.expires, soon().timestamp() - 60)
+        row.save()
+        with committing():
+            assert reconcile(now=soon()) == 1
+        assert ConsentEvent.objects.filter(subject_key=ada.visitor).latest("seq").action == "expired"
+        work()
+        assert set(kept(ada).values()) == {False}
+
+    def test_a_purpose_that_a_kept_signal_refuses_is_enforced(self, write_key: str) -> None:
+        front = agreed(marketing=True)
+        front.tells(write_key, letter="weekly")
+        ConsentState.objects.filter(subject_id=front.visitor).update(gpc=True)
+        with committing():
+            assert reconcile(now=soon()) == 1
+        work()
+        assert set(kept(front).values()) == {False}
+
+    def test_what_is_kept_of_nobody_is_deleted(self, ada: Front) -> None:
+        ConsentState.objects.filter(subject_id=ada.visitor).delete()
+        with committing():
+            assert reconcile(now=soon()) == 1
+        work()
+        assert set(kept(ada).values()) == {False}
+
+    def test_nothing_is_found_where_everything_is_allowed(self, ada: Front) -> None:
+        assert reconcile(now=soon()) == 0
+        assert Purpose.objects.count() == 7
+
+
+def test_a_holder_that_fails_is_tried_again_and_does_not_stop_the_others(ada: Front) -> None:
+    ada.decide(personalization=False)
+    PropagationJob.objects.filter(holder="events").update(holder="nobody's")
+    with committing():
+        enforce(now=soon())
+    failed = PropagationJob.objects.get(holder="nobody's")
+    assert (failed.state, failed.attempts) == ("pending", 1)
+    assert failed.not_before > soon()
+    assert PropagationJob.objects.filter(state="done").count() == len(list(holders())) - 1
+
+
+def test_memberships_of_lists_go_with_their_purpose(ada: Front) -> None:
+    listed = Segment.objects.create(
+        site=the_site(), key="press", title="Press", kind="list", purposes=["personalization"]
+    )
+    Membership.objects.create(segment=listed, subject_key=ada.visitor, entered_at=soon())
+    ada.decide(personalization=False)
+    work()
+    assert not Membership.objects.exists()

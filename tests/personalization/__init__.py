@@ -1,0 +1,1 @@
+"""What `personalization` promises."""
