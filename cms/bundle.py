@@ -20,7 +20,7 @@ from cms.fields import clean, parse_fields
 from cms.keys import is_key
 from cms.language.nodes import Problem
 from cms.language.parse import step
-from cms.media import MediaError, set_picture
+from cms.media import MediaError, set_picture, stored_bytes
 from cms.models import Block, BlockType, Media, Page, Site, Template
 from cms.page_checks import PAGE_ATTRIBUTES
 from cms.pages import content_of, write_page
@@ -165,7 +165,7 @@ def _load_picture(row: Media, name: object, folder: Path | None, pointer: str) -
         yield Problem("file_missing", pointer, f"There is no file '{name}'.")
         return
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() == row.checksum:
+    if hashlib.sha256(content).hexdigest() == row.checksum or (row.pk and content == stored_bytes(row)):
         return
     try:
         set_picture(row, content)
@@ -366,10 +366,27 @@ def publish_loaded(
         recompile_all(site, now=now, cause="Bundle", author=author)
 
 
+def picture_name(row: Media) -> str:
+    """Return where a dump keeps a picture, seen from the bundle."""
+    return f"media/{row.key}.{row.file.name.rsplit('.', 1)[-1]}"
+
+
+def write_pictures(site: Site, folder: Path) -> int:
+    """Write every picture of the site beside a bundle in this folder; return how many."""
+    rows = list(Media.objects.filter(site=site))
+    for row in rows:
+        path = folder / picture_name(row)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(stored_bytes(row))
+    return len(rows)
+
+
 def dump_content(site: Site) -> dict[str, Any]:
-    """Return the content of a site as a bundle's parts; files of media stay where they are."""
+    """Return the content of a site as a bundle's parts; pictures are named as `write_pictures` writes them."""
     return {
-        "media": [{"key": m.key, "alt": m.alt} for m in Media.objects.filter(site=site)],
+        "media": [
+            {"key": m.key, "file": picture_name(m), "alt": m.alt} for m in Media.objects.filter(site=site)
+        ],
         "block_types": [_dump_type(t) for t in BlockType.objects.filter(site=site).order_by("key")],
         "templates": [
             {"key": t.key, "title": t.title, "slots": t.slots, "source": t.source}

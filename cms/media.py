@@ -76,3 +76,13 @@ def _written(picture: Image.Image) -> Picture:
     out = io.BytesIO()
     plain.save(out, format=kind)
     return Picture(out.getvalue(), FORMATS[kind], plain.width, plain.height)
+
+
+def stored_bytes(row: Media) -> bytes:
+    """Return a picture as it is stored; empty when its file is gone."""
+    try:
+        with row.file.open("rb") as file:
+            content: bytes = file.read()
+            return content
+    except FileNotFoundError:
+        return b""

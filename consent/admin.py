@@ -103,7 +103,11 @@ class PurposeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
 
     def get_fieldsets(self, request: HttpRequest, obj: Purpose | None = None) -> Any:
         words = [tuple(f"{name}.{locale}" for locale in _locales(obj)) for name in TEXTS]
-        rules = (("legal_basis", "mechanism"), ("retention_days", "min_age"), ("sensitive", "sale_or_share", "gpc_applies"))
+        rules = (
+            ("legal_basis", "mechanism"),
+            ("retention_days", "min_age"),
+            ("sensitive", "sale_or_share", "gpc_applies"),
+        )
         return (
             (None, {"fields": (("key", "position"), "active")}),
             ("Words", {"fields": words, "description": "A change makes a new version of the notice."}),
@@ -130,7 +134,11 @@ class NoticeVersionAdmin(QuietAdmin):
     @admin.display(description="Word for word")
     def words(self, notice: NoticeVersion) -> SafeString:
         rows = (
-            (locale, said["summary"], format_html_join("", "<li><b>{}</b>: {} {}</li>", _said(said["purposes"])))
+            (
+                locale,
+                said["summary"],
+                format_html_join("", "<li><b>{}</b>: {} {}</li>", _said(said["purposes"])),
+            )
             for locale, said in notice.texts.items()
         )
         return format_html_join("", '<h3 lang="{0}">{0}</h3><p>{1}</p><ul class="problems">{2}</ul>', rows)
@@ -179,7 +187,15 @@ class ConsentEventAdmin(QuietAdmin):
 
 @admin.register(PropagationJob)
 class PropagationJobAdmin(QuietAdmin):
-    list_display = ("created_at", "holder", "shown_purposes", "status", "attempts", "rows_affected", "done_at")
+    list_display = (
+        "created_at",
+        "holder",
+        "shown_purposes",
+        "status",
+        "attempts",
+        "rows_affected",
+        "done_at",
+    )
     list_filter = ("state", "holder")
     fields = (
         "created_at", "subject", "holder", "shown_purposes", "status", "attempts", "rows_affected", "done_at",

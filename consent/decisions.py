@@ -54,6 +54,7 @@ class How:
     site_id: int = 1
     notice: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
+    seal: bool = False  # what is withdrawn can be had back for ten minutes, in which nothing reads it
 
 
 def states_of(row: ConsentState | None, *, now: dt.datetime, unset: str = "unset") -> dict[str, str]:
@@ -118,7 +119,7 @@ def decide(
         entries = _change(row, choices, how, now)
         events = append(row.subject_id, entries, site_id=row.site_id, payload=_payload(how, choices), now=now)
         closed = [event for event in events if event.action in _CLOSING]
-        owe(row.subject_id, closed, now=now)
+        owe(row.subject_id, closed, now=now, seal=how.seal)
         announce_after_commit(row.subject_id, gates_of(row, now=now.timestamp()), wait=bool(closed))
     if closed:
         remind_worker()

@@ -21,21 +21,29 @@ from consent.state import announce_after_commit, gates_of
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 8
+SEALED = dt.timedelta(minutes=10)
 BATCH = 200
 
 
-def owe(subject_id: uuid.UUID, events: Sequence[ConsentEvent], *, now: dt.datetime) -> None:
-    """Write one duty per holder for the purposes that were just closed."""
+def owe(
+    subject_id: uuid.UUID, events: Sequence[ConsentEvent], *, now: dt.datetime, seal: bool = False
+) -> None:
+    """Write one duty per holder for the purposes that were just closed; `seal` gives ten minutes to undo."""
     if not events:
         return
     purposes = {event.purpose for event in events if event.purpose != "*"}
     if any(event.purpose == "*" for event in events):
         purposes |= covered_by_gpc(events[0].site_id)
-    _write_duties(subject_id, purposes, events[-1], now)
+    _write_duties(subject_id, purposes, events[-1], now, delay=SEALED if seal else dt.timedelta())
 
 
 def _write_duties(
-    subject_id: uuid.UUID, purposes: Collection[str], cause: ConsentEvent | None, now: dt.datetime
+    subject_id: uuid.UUID,
+    purposes: Collection[str],
+    cause: ConsentEvent | None,
+    now: dt.datetime,
+    *,
+    delay: dt.timedelta = dt.timedelta(),
 ) -> None:
     PropagationJob.objects.bulk_create(
         PropagationJob(
@@ -44,7 +52,7 @@ def _write_duties(
             holder=one.name,
             purposes=sorted(purposes),
             created_at=now,
-            not_before=now,
+            not_before=now + delay,
         )
         for one in holders()
     )

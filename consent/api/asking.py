@@ -14,6 +14,7 @@ from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 from consent.rates import wait_seconds
 from consent.tokens import make_token, read_token
 
+
 class NotKnown(APIException):
     """Who asks must say who they are: 401. (DRF answers 403 to its own NotAuthenticated without an authenticator.)"""
 

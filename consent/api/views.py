@@ -148,6 +148,7 @@ class ConsentView(APIView):
             notice=str(notice.n),
             served_id=_served_id(body.get("served"), notice.n),
             site_id=SITE_ID,
+            seal=_seal(body.get("seal", False)),
         )
         decision = decide(visitor, choices, how=how, now=now)
         token = fresh_token(decision.subject_id) if decision.subject_id else None
@@ -174,6 +175,12 @@ def _body(request: Request) -> dict[str, Any]:
     if unknown:
         raise ValidationError(dict.fromkeys(sorted(unknown), "There is no such field."), "unknown_field")
     return body
+
+
+def _seal(wanted: object) -> bool:
+    if not isinstance(wanted, bool):
+        raise ValidationError({"seal": "Answer seal with true or false."}, "invalid")
+    return wanted
 
 
 def _served_id(served: object, version: int) -> str:

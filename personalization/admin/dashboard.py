@@ -7,13 +7,13 @@ from django.urls import reverse
 
 from cms.admin.notes import when
 from cms.models import Block, BlockType, Page, Template
+from cms.models.site import current_site
 from cms.pages import content_of
 from consent.models import PropagationJob
 from personalization.admin.runs import duration_of
 from personalization.models import Segment, SegmentRun
 from personalization.segments.directory import is_exempt
 from personalization.segments.refresh import stale
-from cms.models.site import current_site
 
 LOOKED_AT = 200  # pages whose drafts are compared with what is published
 

@@ -22,10 +22,10 @@ from unfold import widgets as unfold
 
 from cms.models import Page, Site
 from consent.models import Purpose
-from personalization.people import Person, consent_of, people, traits_of
 from personalization.api.pages import html_of
 from personalization.api.preview import preview
 from personalization.models import Segment
+from personalization.people import Person, consent_of, people, traits_of
 from personalization.trace import trace_of
 
 _SCRIPTS = re.compile(r"<script\b[^>]*>.*?</script\s*>", re.IGNORECASE | re.DOTALL)  # the frame runs none

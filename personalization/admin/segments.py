@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import lazy
 from django.utils.safestring import SafeString
 from unfold import widgets as unfold
 
@@ -20,7 +21,6 @@ from cms.pages import rule_problems
 from cms.rule_widget import RuleField, RuleWidget
 from consent.hints import hint
 from consent.models import Purpose
-from django.utils.functional import lazy
 from personalization.admin.declared import RebuildingAdmin
 from personalization.admin.runs import duration_of
 from personalization.admin.see_as import see_as_view
@@ -40,9 +40,7 @@ class SegmentForm(SiteForm):
     """A segment; `may_lower` is set by the admin for each request."""
 
     may_lower = False
-    rule = RuleField(
-        label="Who is in it", widget=RuleWidget(vocabulary_url=lazy(_facts_url, str)())
-    )
+    rule = RuleField(label="Who is in it", widget=RuleWidget(vocabulary_url=lazy(_facts_url, str)()))
     purposes = forms.MultipleChoiceField(
         required=False,
         label="Purposes of a list",
@@ -125,7 +123,11 @@ class SegmentAdmin(RebuildingAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         run = SegmentRun.objects.first()
-        said = f"{run}: {run.profiles:,} profiles in {duration_of(run)}, {run.entered} entered, {run.left} left" if run else ""
+        said = (
+            f"{run}: {run.profiles:,} profiles in {duration_of(run)}, {run.entered} entered, {run.left} left"
+            if run
+            else ""
+        )
         return super().changelist_view(request, {**(extra_context or {}), "last_run": said})
 
     @admin.display(description="Rule")
@@ -172,5 +174,7 @@ class SegmentAdmin(RebuildingAdmin):
         super().save_model(request, obj, form, change)
         hint(_REFRESH)
         if "min_size" in form.changed_data and obj.min_size < SMALL:
-            messages.warning(request, f"{obj} personalises from {obj.min_size} people on: small groups can be recognised.")
+            messages.warning(
+                request, f"{obj} personalises from {obj.min_size} people on: small groups can be recognised."
+            )
         messages.info(request, "Everybody is being looked at again; the size appears in a few seconds.")

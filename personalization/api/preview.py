@@ -159,7 +159,9 @@ def _segments(asked: Any, visitor: Visitor, directory: Directory) -> dict[str, b
     if not asked:
         return {}
     if not isinstance(asked, Mapping | list) or not all(isinstance(key, str) for key in asked):
-        raise ValidationError({"segments": "Send keys of segments, or an object of true and false."}, "invalid")
+        raise ValidationError(
+            {"segments": "Send keys of segments, or an object of true and false."}, "invalid"
+        )
     wanted = asked if isinstance(asked, Mapping) else dict.fromkeys(asked, True)
     unknown = [key for key in wanted if key not in directory.segments]
     if unknown:

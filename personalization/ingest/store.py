@@ -68,7 +68,7 @@ def keep(messages: Sequence[Message], *, sender: Sender, now: dt.datetime) -> Ou
 
 def crash_at(point: str) -> None:
     """Die here, as by `kill -9`, when the fault tests want it (`FAULT`); what is committed must not depend on more."""
-    if settings.FAULT == point:
+    if point == settings.FAULT:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -31,13 +31,15 @@ def test_a_hundred_canaries_are_nowhere_they_should_not_be(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     front = agreed()
-    for number in range(100):
-        mail = f"canary-{number}@leak.example"
-        front.send(write_key, "identify", userId=mail, traits={"first_name": mail, "email": mail})
-        front.send(server_key, "identify", userId=mail, traits={"first_name": mail})
-        front.send(write_key, "track", event="Signed Up", properties={"email": mail})
-        front.send(write_key, "track", event="", properties={"email": mail})
-        front.post_events("/v1/track", f'{{"email": "{mail}"'.encode(), write_key)
+    mails = [f"canary-{number}@leak.example" for number in range(100)]
+    named = [{"type": "identify", "userId": m, "traits": {"first_name": m, "email": m}} for m in mails]
+    tracked = [{"type": "track", "event": "Signed Up", "properties": {"email": m}} for m in mails]
+    broken = [{"type": "track", "event": "", "properties": {"email": m}} for m in mails]
+    for key in (write_key, server_key):
+        batch = [one | {"anonymousId": front.visitor} for one in (*named, *tracked, *broken)]
+        assert front.send(key, "batch", batch=batch).json()["accepted"] == 200
+    front.send(write_key, "track", event="", properties={"email": mails[0]})
+    front.post_events("/v1/track", f'{{"email": "{mails[0]}"'.encode(), write_key)
     Front().page("/", X_Visitor="canary@leak.example", Known="no")
     front.decide(personalization=False)
     with committing():

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consent.models import ConsentState, Subject
+from consent.seal import new_key, seal
 from consent.tokens import make_token
 from personalization.models import Profile
 from personalization.profiles import publish_snapshots
@@ -46,8 +47,6 @@ def somebody(known: dict[str, Any], granted: frozenset[str]) -> Front:
     """Put somebody into the stores as if everything had once been allowed, with these purposes open now."""
     now = dt.datetime.now(dt.UTC)
     subject = Subject.objects.create(created_at=now)
-    from consent.seal import new_key, seal
-
     new_key(subject.pk).save(force_insert=True)
     state = {purpose: "granted" if purpose in granted else "withdrawn" for purpose in PURPOSES}
     ConsentState.objects.create(subject=subject, state=state, version=1, updated_at=now)

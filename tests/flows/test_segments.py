@@ -5,7 +5,8 @@ import uuid
 
 import pytest
 
-from consent.models import ConsentState
+from consent.models import ConsentState, Subject
+from consent.tokens import make_token
 from personalization import tasks
 from personalization.models import Membership, Profile, Segment, SegmentRun
 from personalization.segments.refresh import opens, refresh, stale
@@ -25,8 +26,6 @@ def look(scope: SegmentRun.Scope = EVERYBODY) -> SegmentRun | None:
 def crowd(count: int, **traits: object) -> list[uuid.UUID]:
     """Make people who allowed personal content and said something."""
     now = dt.datetime.now(dt.UTC)
-    from consent.models import Subject
-
     subjects = Subject.objects.bulk_create(Subject(created_at=now) for _ in range(count))
     granted = {"personalization": "granted"}
     ConsentState.objects.bulk_create(ConsentState(subject=s, state=granted, updated_at=now) for s in subjects)
@@ -154,17 +153,19 @@ def test_a_segment_is_withheld_as_a_whole(write_key: str) -> None:
 
 def test_stale_memberships_make_no_wrong_page(write_key: str) -> None:
     """A hundred profiles change while no worker runs: pages are right, then the table follows."""
-    fronts = [agreed() for _ in range(100)]
+    people, front = crowd(100, kids=0), Front()
     look()
-    for front in fronts:
-        front.tells(write_key, kids=1)
-    phone = {"User_Agent": "iPhone Mobile"}
-    assert {front.variant("/family", **phone) for front in fronts} == {("mobile", "matched")}
+    said = {"type": "identify", "traits": {"kids": 1}}
+    batch = [said | {"anonymousId": str(one), "messageId": str(one)} for one in people]
+    assert front.send(write_key, "batch", batch=batch).json()["accepted"] == 100
+    for one in people:
+        front.token = make_token(one, now=dt.datetime.now(dt.UTC))
+        assert front.variant("/family", User_Agent="iPhone Mobile") == ("mobile", "matched")
     assert members("phone_parents") == set()
     assert stale(the_site()) == 100
     with committing():
         assert tasks.segment_changed() == 1
-    assert members("phone_parents") == {uuid.UUID(str(front.visitor)) for front in fronts}
+    assert members("phone_parents") == set(people)
     assert stale(the_site()) == 0
 
 

@@ -7,13 +7,13 @@ purpose alone and for a member of each segment, by the calls that a preview make
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cms.models import Page, Site
-from cms.models.site import current_site
-from consent.models import Purpose
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
+from cms.models import Page, Site
+from cms.models.site import current_site
+from consent.models import Purpose
 from personalization.api.pages import html_of
 from personalization.api.preview import as_json, preview
 from personalization.assemble import Decision
@@ -34,7 +34,9 @@ class Command(BaseCommand):
                 for name, asker in askers.items():
                     decided += 1
                     place = f"{path} ({locale}), {name}"
-                    faults += [f"{place}: {fault}" for fault in faults_of({**asker, "path": path, "locale": locale})]
+                    faults += [
+                        f"{place}: {fault}" for fault in faults_of({**asker, "path": path, "locale": locale})
+                    ]
         for fault in faults:
             self.stderr.write(fault)
         if faults:

@@ -1,4 +1,4 @@
-"""`dump_bundle [FILE]`: content as code; loading it again changes nothing."""
+"""`dump_bundle [FILE]`: content as code, its pictures in `media/` beside it; loading it again changes nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand, CommandParser
 
+from cms.bundle import write_pictures
 from cms.models.site import current_site
 from personalization.bundle import dump_bundle
 
@@ -17,8 +18,10 @@ class Command(BaseCommand):
         parser.add_argument("file", nargs="?", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        text = orjson.dumps(dump_bundle(current_site()), option=orjson.OPT_INDENT_2).decode()
+        site = current_site()
+        text = orjson.dumps(dump_bundle(site), option=orjson.OPT_INDENT_2).decode()
         if options["file"]:
             options["file"].write_text(text + "\n")
+            write_pictures(site, options["file"].resolve().parent)
         else:
             self.stdout.write(text)
