@@ -7,11 +7,12 @@ sweep repeats what a crash in between left out (`snapshot_version` lags behind `
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import orjson
+from django.db import connection
 from django.db.models import F
 
 from consent.hot_store import Unavailable, hot_store
@@ -62,12 +63,13 @@ def unsealed(profile: Profile) -> dict[str, Any]:
     return read
 
 
-def snapshot_of(profile: Profile) -> Snapshot:
-    """Return the copy of a profile that delivery reads."""
-    lists = Membership.objects.filter(subject_key=profile.subject_key, segment__kind="list")
-    return Snapshot(
-        profile.version, facts_of(profile), frozenset(lists.values_list("segment__key", flat=True))
-    )
+def snapshots_of(profiles: Sequence[Profile]) -> dict[uuid.UUID, Snapshot]:
+    """Return the copies of profiles that delivery reads; who is on which list is one query for all of them."""
+    rows = Membership.objects.filter(subject_key__in=[p.pk for p in profiles], segment__kind="list")
+    lists: dict[uuid.UUID, set[str]] = {}
+    for subject, key in rows.values_list("subject_key", "segment__key"):
+        lists.setdefault(subject, set()).add(key)
+    return {p.pk: Snapshot(p.version, facts_of(p), frozenset(lists.get(p.pk, ()))) for p in profiles}
 
 
 def read_snapshot(subject_id: uuid.UUID) -> Snapshot | None:
@@ -76,7 +78,7 @@ def read_snapshot(subject_id: uuid.UUID) -> Snapshot | None:
     if profile is None:
         _store(subject_id, EMPTY)
         return None
-    snapshot = snapshot_of(profile)
+    snapshot = snapshots_of([profile])[subject_id]
     _store(subject_id, snapshot)
     return snapshot
 
@@ -102,14 +104,19 @@ def forget_snapshot(subject_id: uuid.UUID) -> bool:
 
 def publish_snapshots(profiles: Iterable[Profile]) -> int:
     """Write the snapshots of changed profiles to Redis and note how far they are; return how many were written."""
-    written = 0
-    for profile in profiles:
-        if _store(profile.subject_key, snapshot_of(profile)):
-            Profile.objects.filter(pk=profile.pk, snapshot_version__lt=profile.version).update(
-                snapshot_version=profile.version
-            )
-            written += 1
-    return written
+    snapshots = snapshots_of(list(profiles))
+    written = {subject: one.version for subject, one in snapshots.items() if _store(subject, one)}
+    if written:
+        with connection.cursor() as cursor:
+            cursor.execute(_FOLLOWED, [list(written), list(written.values())])
+    return len(written)
+
+
+_FOLLOWED = """
+UPDATE personalization_profile p SET snapshot_version = written.v
+FROM unnest(%s::uuid[], %s::bigint[]) AS written(k, v)
+WHERE p.subject_key = written.k AND p.snapshot_version < written.v
+"""
 
 
 def sweep_snapshots(*, limit: int = 1000) -> int:

@@ -8,7 +8,7 @@ import datetime as dt
 import re
 import zoneinfo
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import PermissionDenied
@@ -84,7 +84,8 @@ class SeeAsForm(forms.Form):
 
     def segment_rows(self) -> list[dict[str, Any]]:
         """Return every segment with how it is set: on, off or by its rule."""
-        on, off = set(self.data.getlist("on")), set(self.data.getlist("off"))
+        data = cast(QueryDict, self.data)
+        on, off = set(data.getlist("on")), set(data.getlist("off"))
         return [
             {"key": key, "title": title, "on": key in on, "off": key in off}
             for key, title in self.fields["on"].choices  # type: ignore[attr-defined]  # a choice

@@ -174,14 +174,18 @@ def _fold(new: Sequence[Accepted], sender: Sender, now: dt.datetime) -> list[Pro
 
 _SALES = """
 INSERT INTO personalization_itemsales (site_id, item, category, quantity)
-SELECT %s, i, c, q FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS rows(i, c, q)
+SELECT b.site_id, i, c, q FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS rows(i, c, q)
+JOIN cms_block b ON b.site_id = %s AND b.key = i AND b.live
 ON CONFLICT (site_id, item) DO UPDATE
 SET quantity = personalization_itemsales.quantity + excluded.quantity, category = excluded.category
 """
 
 
 def _count_sales(new: Sequence[Accepted], sender: Sender) -> None:
-    """Count what was bought, over everybody: the component of personalised products chooses by it."""
+    """Count what was bought, over everybody: the component of personalised products chooses by it.
+
+    Only items of a catalogue are counted, so that what anybody may send cannot fill the table.
+    """
     sold: dict[str, tuple[str, int]] = {}
     for one in new:
         if one.message.name == ORDER and one.change is not None:
@@ -192,7 +196,7 @@ def _count_sales(new: Sequence[Accepted], sender: Sender) -> None:
         items = sorted(sold)
         columns: list[list[Any]] = [items, [sold[i][0] for i in items], [sold[i][1] for i in items]]
         with connection.cursor() as cursor:
-            cursor.execute(_SALES, [sender.site_id, *columns])
+            cursor.execute(_SALES, [*columns, sender.site_id])
 
 
 def _join(new: Sequence[Accepted], sender: Sender) -> None:

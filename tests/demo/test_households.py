@@ -36,9 +36,13 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def loader(source: Source, journal: Journal) -> Loader:
-    content = json.loads((FOLDER / "bundle.json").read_text())
-    load_bundle(content, now=dt.datetime.now(dt.UTC), publish=True, folder=FOLDER)
+    open_shop(publish=False)
     return Loader(source, journal, FrontApi(), make_key("ingest", "manage"), _quiet)
+
+
+def open_shop(*, publish: bool) -> None:
+    content = json.loads((FOLDER / "bundle.json").read_text())
+    load_bundle(content, now=dt.datetime.now(dt.UTC), publish=publish, folder=FOLDER)
 
 
 def _quiet(title: str, total: int, done: int) -> Progress:
@@ -77,7 +81,7 @@ def test_everything_stored_equals_the_source(loader: Loader) -> None:
     assert rows["segment families"] == (1, 1)
 
 
-@pytest.mark.parametrize("calls", [0, 2, 4, 6])
+@pytest.mark.parametrize("calls", [2, 4, 6])
 def test_a_run_that_was_ended_goes_on_and_counts_nothing_twice(loader: Loader, calls: int) -> None:
     now = dt.datetime.now(dt.UTC)
     with pytest.raises(ConnectionError):
@@ -114,6 +118,7 @@ def test_a_count_that_differs_is_said(loader: Loader) -> None:
 
 
 def test_the_front_page_of_three_households_names_what_matched(loader: Loader) -> None:
+    open_shop(publish=True)
     load(loader, FrontApi(), dt.datetime.now(dt.UTC))
     said = three_front_pages(loader.source.households(), loader.journal.people(), FrontApi())
     assert said.count("Household ") == 3

@@ -52,6 +52,7 @@ class Command(BaseCommand):
     def _prepared(self) -> Site:
         """Return the site, its tables and the demo shop made first in a fresh system."""
         call_command("migrate", interactive=False, verbosity=0)
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # a private server looks for it
         site = current_site()
         if not BlockType.objects.filter(site=site, key=TYPE, catalogue=True).exists():
             if Page.objects.exists():
@@ -74,7 +75,7 @@ class Command(BaseCommand):
             people = journal.people()
             rows = compare(source, people, site=site, shift_seconds=shift, now=timezone.now())
             self._say(f"\n{table(rows)}\n\n{three_front_pages(households, people, api)}\n")
-        self._say(f"{rate:,.0f} events a second.")
+        self._say(f"{rate:,.0f} events a second." if rate else "Every event was there already.")
         if wrong := [row.title for row in rows if not row.right]:
             raise CommandError(f"Not as in the source: {', '.join(wrong)}.")
 
