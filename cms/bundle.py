@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model
+from django.db.models import JSONField, Model
 
 from cms.content import checked, known_to, publish_blocks, save_block
 from cms.errors import ContentError, below, errors_among
@@ -92,7 +92,7 @@ def written(row: Model, values: Mapping[str, Any], report: Report, pointer: str)
         return False
     for name, value in values.items():
         setattr(row, name, value)
-    stated = {name for name, value in values.items() if value not in ("", [], {})}
+    stated = {name for name, value in values.items() if not _empty_json(row, name, value)}
     try:
         row.clean_fields(exclude={f.name for f in row._meta.fields} - stated)
     except ValidationError as error:
@@ -103,6 +103,11 @@ def written(row: Model, values: Mapping[str, Any], report: Report, pointer: str)
         return None
     row.save()
     return True
+
+
+def _empty_json(row: Model, name: str, value: object) -> bool:
+    """Say whether a value is an empty list or object where one may stand; forms alone demand more."""
+    return value in ([], {}) and isinstance(row._meta.get_field(name), JSONField)
 
 
 def texts(value: object, default_locale: str) -> Any:
@@ -161,6 +166,8 @@ def _load_media(
 def _load_picture(row: Media, name: object, folder: Path | None, pointer: str) -> Iterator[Problem]:
     """Give a media its picture from a file below the bundle's folder, unless it has it already."""
     path = _file_below(folder, name)
+    if path is None and row.pk and name == picture_name(row):
+        return  # a dump without its pictures, back where it came from
     if path is None:
         yield Problem("file_missing", pointer, f"There is no file '{name}'.")
         return
@@ -238,13 +245,16 @@ def _slot_attributes(slot: Mapping[str, Any], place: str) -> Iterator[Problem]:
     types = slot.get("types") or []
     if not isinstance(types, list) or not all(is_key(one) for one in types):
         yield Problem("wrong_type", f"{place}/types", "types is a list of keys of block types.")
-    counts = [slot.get(name) for name in ("min", "max")]
-    for name, count in zip(("min", "max"), counts, strict=True):
-        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
+    for name in ("min", "max"):
+        if not _is_count(slot.get(name, 0)):
             yield Problem("wrong_type", f"{place}/{name}", f"{name} is a whole number.")
             return
-    if None not in counts and counts[0] > counts[1]:
+    if slot.get("max") is not None and (slot.get("min") or 0) > slot["max"]:
         yield Problem("min_above_max", f"{place}/min", "min is larger than max.")
+
+
+def _is_count(value: object) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 
 
 def _load_template(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
@@ -368,7 +378,7 @@ def publish_loaded(
 
 def picture_name(row: Media) -> str:
     """Return where a dump keeps a picture, seen from the bundle."""
-    return f"media/{row.key}.{row.file.name.rsplit('.', 1)[-1]}"
+    return f"media/{row.key}.{str(row.file.name).rsplit('.', 1)[-1]}"
 
 
 def write_pictures(site: Site, folder: Path) -> int:

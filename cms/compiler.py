@@ -65,7 +65,9 @@ class _Compiler:
         layouts = [self.layout(item) for item in templates_of(content)]
         placements = [
             self.placement(placement, slot, f"/slots/{slot}/{index}")
-            for slot, listed in content.get("slots", {}).items()
+            for slot, listed in sorted(
+                content.get("slots", {}).items()
+            )  # a stored content has lost its order
             for index, placement in enumerate(listed)
         ]
         path = normalise(content["path"])

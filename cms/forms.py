@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.html import escape
 from unfold import widgets as unfold
 
 from cms.fields import Field, as_date, per_locale
@@ -29,8 +30,20 @@ else:
 
 RICH_HELP = (
     "HTML: paragraphs, headings, lists, links. {{ user.first_name | default('there') }} is filled in for each reader; "
-    'a product for each reader is <PersonalizedProduct type="product"/>.'
+    'a product for each reader is &lt;PersonalizedProduct type="product"/&gt;.'
 )
+
+
+class LinesField(forms.CharField):
+    """Text as it was typed; browsers end lines in two characters, content ends them in one."""
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(plain_lines(value))
+
+
+def plain_lines(value: Any) -> Any:
+    """Return text with lines that end in one character."""
+    return value.replace("\r\n", "\n") if isinstance(value, str) else value
 
 
 class NumberField(forms.CharField):
@@ -156,7 +169,7 @@ class LocalizedField(forms.Field):
         super().__init__(widget=PerLocale(self.locales, multiline=multiline), **options)
 
     def clean(self, value: Any) -> dict[str, str]:
-        texts = {one: text.strip() for one, text in (value or {}).items() if text.strip()}
+        texts = {one: plain_lines(text).strip() for one, text in (value or {}).items() if text.strip()}
         if self.required and not texts.get(self.locales[0]):
             raise ValidationError(f"Required in {self.locales[0]}.", "required")
         return texts
@@ -189,13 +202,13 @@ class PairsField(forms.Field):
 def _text(definition: Field, site: Site, **options: Any) -> forms.Field:
     lines = unfold.UnfoldAdminTextareaWidget({"rows": 4})
     widget = lines if definition.multiline else unfold.UnfoldAdminTextInputWidget()
-    return forms.CharField(widget=widget, strip=False, **options)
+    return LinesField(widget=widget, strip=False, **options)
 
 
 def _rich(definition: Field, site: Site, **options: Any) -> forms.Field:
     options["help_text"] = " ".join(filter(None, (options.get("help_text"), RICH_HELP)))
     widget = unfold.UnfoldAdminTextareaWidget({"rows": 8, "class": "source-text", "spellcheck": "true"})
-    return forms.CharField(widget=widget, strip=False, **options)
+    return LinesField(widget=widget, strip=False, **options)
 
 
 def _number(definition: Field, site: Site, **options: Any) -> forms.Field:
@@ -278,7 +291,7 @@ class TypedFields:
             definition,
             self.site,
             label=f"{definition.title} ({locale})" if locale else definition.title,
-            help_text=definition.help,
+            help_text=escape(definition.help),  # the admin shows help as HTML
             required=definition.required and here and not self.lenient,
         )
         if locale:
@@ -296,7 +309,9 @@ class TypedFields:
 
     def _values(self, definition: Field, value: Any) -> Iterable[tuple[str, Any]]:
         names = self.names(definition)
-        texts = per_locale(value, self.site.locales) if definition.localized else {None: value}
+        texts: dict[Any, Any] = {None: value}
+        if definition.localized:
+            texts = per_locale(value, self.site.locales)
         return [(name, texts.get(locale)) for locale, name in names.items()]
 
     def _blocks(self, data: Mapping[str, Any]) -> Mapping[str, Block]:
@@ -378,4 +393,4 @@ class SiteForm(AnyModelForm):
             self.instance.site = current_site()
 
     def _get_validation_exclusions(self) -> set[str]:
-        return set(super()._get_validation_exclusions()) - {"site"}
+        return set(super()._get_validation_exclusions()) - {"site"}  # type: ignore[misc]  # not in the stubs

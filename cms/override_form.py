@@ -20,9 +20,9 @@ KEEP, CHANGE, EMPTY = "keep", "change", "empty"
 class OverridesForm(forms.Form):
     """The fields of the default's block, each with what is to happen to it."""
 
-    def __init__(self, typed: TypedFields, *args: Any, stored: Mapping[str, Any] | None = None, **kwargs: Any):
+    def __init__(self, typed: TypedFields, *, stored: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         self.typed, self.before = typed, stored or {}
-        super().__init__(*args, initial=self._initial(), **kwargs)
+        super().__init__(initial=self._initial(), **kwargs)
         for one in typed.definitions:
             self.fields[f"mode.{one.key}"] = _mode(one)
         self.fields |= typed.form_fields()

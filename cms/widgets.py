@@ -34,9 +34,8 @@ class PerLocale(forms.Widget):
     def _input(self, name: str, locale: str, text: object, attrs: dict[str, Any] | None) -> str:
         widget = unfold.UnfoldAdminTextareaWidget() if self.multiline else unfold.UnfoldAdminTextInputWidget()
         identity = {"id": f"{(attrs or {}).get('id', name)}.{locale}", "lang": locale}
-        return widget.render(
-            f"{name}.{locale}", text, {**identity, "rows": 3} if self.multiline else identity
-        )
+        size = {"rows": 3} if self.multiline else {}
+        return str(widget.render(f"{name}.{locale}", text, {**identity, **size}))
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> dict[str, str]:
         return {one: data.get(f"{name}.{one}", "") for one in self.locales}
@@ -133,7 +132,8 @@ class Rows(forms.Widget):
 
     @property
     def media(self) -> forms.Media:
-        return forms.Media() + self.inner.media
+        inner: forms.Media = self.inner.media
+        return inner
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
@@ -171,7 +171,7 @@ class Pairs(forms.Widget):
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
         pairs = list(value.items()) if isinstance(value, Mapping) else list(value or ())
-        shown = [*pairs, *[("", {})] * self.spare]
+        shown: list[tuple[str, Any]] = [*pairs, *[("", {})] * self.spare]
         context["locales"], context["rows"] = self.locales, [self._row(name, *pair) for pair in shown]
         return context
 

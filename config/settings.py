@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+import structlog
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL
 from django.urls import reverse_lazy
@@ -332,6 +333,18 @@ STORAGES = {
 FILE_UPLOAD_PERMISSIONS = 0o644
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
+# structlog writes through the standard library, so that LOG_LEVEL counts for it too.
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
 DJANGO_STRUCTLOG_USER_ID_FIELD = None  # no identifier of a person is bound to a log line
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 DJANGO_STRUCTLOG_CELERY_ENABLED = False

@@ -98,7 +98,7 @@ class PurposeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         css = {"all": ["cms/admin.css"]}
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = type(PurposeForm)("WordedPurposeForm", (PurposeForm,), _text_fields(_locales(obj)))
+        form: Any = type("WordedPurposeForm", (PurposeForm,), _text_fields(_locales(obj)))
         return super().get_form(request, obj, change, form=form, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Purpose | None = None) -> Any:

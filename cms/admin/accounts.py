@@ -13,7 +13,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # untyped unfold; no argument at run time
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

@@ -1,12 +1,22 @@
 """What every screen of the editor's admin has in common: its styles, its script, and keys that stay."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Model
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.decorators import action
 
 from cms.forms import SiteForm
+
+Button = Callable[[Any, HttpRequest, Any], None]
+
+
+def submit_button(description: str, *, icon: str) -> Callable[[Button], Button]:
+    """Make a method a button next to Save, for those who may publish; it runs after the form is saved."""
+    decorate: Callable[[Button], Button] = action(description=description, permissions=["publish"], icon=icon)
+    return decorate
 
 
 class SiteAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types

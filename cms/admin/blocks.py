@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -11,12 +10,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.decorators import action
 
-from cms.admin.base import SiteAdmin
+from cms.admin.base import SiteAdmin, submit_button
 from cms.admin.notes import badge, say_refused, when
 from cms.admin.revisions import revisions_view
-from cms.content import publish_block, revert_block, save_block, unpublish_block
+from cms.content import checked, known_to, publish_block, revert_block, save_block, unpublish_block
 from cms.errors import ContentError
 from cms.fields import parse_fields
 from cms.forms import SiteForm, TypedFields, show_problems
@@ -45,9 +43,20 @@ class BlockForm(SiteForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         self.typed_data = self.typed.data(cleaned, self.instance.data or {})
-        if not self.errors:
+        if self.errors:
+            self._check_the_rest()
+        else:
             self._rehearse()
         return cleaned
+
+    def _check_the_rest(self) -> None:
+        """Show what else is wrong, so that nobody finds it one error at a time."""
+        try:
+            checked(self.instance, self.typed_data, known=known_to(self.instance.site))
+        except ContentError as error:
+            told = set(self.errors)
+            rest = [p for p in error.problems if self.typed.place(p.pointer) not in told]
+            show_problems(self, rest, self.typed.place)
 
     def _rehearse(self) -> None:
         """Save and take it back, so that everything that forbids it is shown at its field."""
@@ -133,7 +142,7 @@ class BlockAdmin(SiteAdmin):
     ) -> Any:
         typed = self._typed(request, obj)
         members = {"typed": typed, "type": self._type_of(request, obj), **typed.form_fields()}
-        form = type(BlockForm)("TypedBlockForm", (BlockForm,), members)
+        form: Any = type("TypedBlockForm", (BlockForm,), members)
         return super().get_form(request, obj, change, form=form, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Block | None = None) -> Any:
@@ -143,7 +152,7 @@ class BlockAdmin(SiteAdmin):
 
     def save_model(self, request: HttpRequest, obj: Block, form: Any, change: bool) -> None:
         if not change:
-            obj.owner = request.user
+            obj.owner = request.user  # type: ignore[assignment]  # the admin asks for a login
         save_block(obj, form.typed_data, now=timezone.now(), author=request.user)
 
     # -- states, publishing ---------------------------------------------------------------------
@@ -167,7 +176,7 @@ class BlockAdmin(SiteAdmin):
     def has_publish_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("cms.publish_block"))
 
-    @action(description="Save and publish", permissions=["publish"], icon="publish")
+    @submit_button("Save and publish", icon="publish")
     def publish(self, request: HttpRequest, obj: Block) -> None:
         """Let readers see what was just saved."""
         try:
@@ -177,7 +186,7 @@ class BlockAdmin(SiteAdmin):
             return
         messages.success(request, f"{obj} is published." if changed else f"{obj} was published already.")
 
-    @action(description="Unpublish", permissions=["publish"], icon="visibility_off")
+    @submit_button("Unpublish", icon="visibility_off")
     def unpublish(self, request: HttpRequest, obj: Block) -> None:
         """Take it off every page."""
         try:
@@ -192,7 +201,9 @@ class BlockAdmin(SiteAdmin):
         response: HttpResponse = super().response_change(request, obj)
         return response
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
         block = self.get_object(request, object_id)
         newest = block.revisions.first() if block else None
         said = f"Revision {newest.n}, {when(newest.created_at)}" if newest else "No revision"

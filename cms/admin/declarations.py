@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django_json_schema_editor.forms import JSONEditorField, JSONEditorWidget
 
 from cms.fields import KINDS
+from cms.forms import LinesField
 from cms.language.nodes import Problem
 
 KIND_TITLES = {
@@ -35,6 +36,14 @@ _EDITOR = {
     "theme": "django",
     "iconlib": "django",
 }
+_ONLY_FOR = {
+    "multiline": ("text",),
+    "options": ("choice",),
+    "of": ("list",),
+    "types": ("block", "list"),
+    "min": ("number", "list"),
+    "max": ("number", "list"),
+}
 _NUMBER = r"^-?\d*\.?\d*$"
 
 
@@ -46,11 +55,6 @@ def _named(title: str, keys: Iterable[str], titles: Mapping[str, str], **more: A
     keys = list(keys)
     shown = {"enum_titles": [titles.get(key, key) for key in keys]}
     return {"type": "string", "title": title, "enum": keys, "options": shown, **more}
-
-
-def _only_for(*kinds: str, schema: dict[str, Any]) -> dict[str, Any]:
-    depends = {"dependencies": {"kind": list(kinds)}}
-    return {**schema, "options": {**schema.get("options", {}), **depends}}
 
 
 def _types(types: Mapping[str, str], title: str) -> dict[str, Any]:
@@ -71,17 +75,15 @@ def fields_schema(types: Mapping[str, str]) -> dict[str, Any]:
     properties = {
         "title": _text("Title", description="What editors read."),
         "key": _text("Key", description="What templates and answers call it."),
-        "kind": _named("Kind", KINDS, KIND_TITLES, default="text"),
+        "kind": _named("Kind", KINDS, KIND_TITLES),
         "required": {"type": "boolean", "title": "Required", "format": "checkbox"},
         "localized": {"type": "boolean", "title": "One value per language", "format": "checkbox"},
-        "multiline": _only_for(
-            "text", schema={"type": "boolean", "title": "Several lines", "format": "checkbox"}
-        ),
-        "options": _only_for("choice", schema=options),
-        "of": _only_for("list", schema=_named("List of", KINDS[:-1], KIND_TITLES, default="block")),
-        "types": _only_for("block", "list", schema=_types(types, "Allowed block types (none: all)")),
-        "min": _only_for("number", "list", schema=_text("At least", pattern=_NUMBER)),
-        "max": _only_for("number", "list", schema=_text("At most", pattern=_NUMBER)),
+        "multiline": {"type": "boolean", "title": "Several lines", "format": "checkbox"},
+        "options": options,
+        "of": _named("List of", ("block", *KINDS[:-2]), KIND_TITLES),
+        "types": _types(types, "Allowed block types (none: all)"),
+        "min": _text("At least", pattern=_NUMBER),
+        "max": _text("At most", pattern=_NUMBER),
         "help": _text("Help for editors"),
     }
     field: dict[str, Any] = {
@@ -127,8 +129,10 @@ class DeclarationsField(JSONEditorField):  # type: ignore[misc]  # the editor sh
     """A list of declarations, shown complete and stored without what is empty."""
 
     def __init__(self, *, schema: dict[str, Any], **options: Any) -> None:
-        super().__init__(schema=schema, config=_EDITOR, required=False, **options)
-        self.widget = DeclarationsInput(editor_config=self.widget.editor_config)
+        super().__init__(schema=schema, required=False, **options)
+        items = {**schema["items"], "required": list(schema["items"]["properties"])}  # so that all are shown
+        shown = {**schema, "items": items}
+        self.widget: Any = DeclarationsInput(editor_config={**_EDITOR, "schema": shown})
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -158,7 +162,10 @@ def _is_number(value: Any) -> bool:
 
 def _tidied(edited: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is empty, and what the kind of a field has no use for."""
-    kept = {name: value for name, value in edited.items() if value not in ("", None, False, [])}
+    useless = {n for n, kinds in _ONLY_FOR.items() if edited.get("kind", kinds[0]) not in kinds}
+    kept = {
+        n: value for n, value in edited.items() if value not in ("", None, False, []) and n not in useless
+    }
     for name in ("min", "max"):
         if name in kept:
             kept[name] = _number(kept[name])
@@ -187,7 +194,7 @@ def _sentence(declared: list[Any], problem: Problem) -> ValidationError:
     return ValidationError(f"{place}: {problem.message}" if place else problem.message, problem.code)
 
 
-class SourceField(forms.CharField):
+class SourceField(LinesField):
     """Jinja2 source, in a typewriter's letters."""
 
     def __init__(self, **options: Any) -> None:

@@ -59,7 +59,11 @@ class MediaAdmin(SiteAdmin):
 
     @admin.display(description="")
     def thumbnail(self, row: Media) -> SafeString:
-        return format_html('<img class="thumbnail" src="{}" alt="">', row.file.url) if row.file else format_html("")
+        return (
+            format_html('<img class="thumbnail" src="{}" alt="">', row.file.url)
+            if row.file
+            else format_html("")
+        )
 
     @admin.display(description="Preview")
     def preview(self, row: Media) -> SafeString:

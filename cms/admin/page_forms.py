@@ -103,7 +103,9 @@ class PageForm(SiteForm):
     """A page's own fields; what `meta` holds besides the description is kept as it is."""
 
     description = LocalizedField(locales=("en",), required=False)
-    go_live_at = MomentField(required=False, label="Live from", help_text="Empty: as soon as it is published.")
+    go_live_at = MomentField(
+        required=False, label="Live from", help_text="Empty: as soon as it is published."
+    )
     expire_at = MomentField(required=False, label="Live until", help_text="Exclusive. Empty: for good.")
 
     class Meta:
@@ -164,7 +166,8 @@ class RowForm(AnyModelForm):
         return LAST if position is None else int(position)
 
     def _get_validation_exclusions(self) -> set[str]:
-        return set(super()._get_validation_exclusions()) | {"position", "is_default"}
+        mine = {"position", "is_default"}
+        return set(super()._get_validation_exclusions()) | mine  # type: ignore[misc]  # not in the stubs
 
 
 class PageTemplateForm(RowForm):
@@ -209,7 +212,10 @@ class VariantForm(RowForm):
     starts_at = MomentField(required=False, label="From")
     ends_at = MomentField(required=False, label="Until (exclusive)")
     cap_times = forms.IntegerField(
-        required=False, min_value=1, label="At most … times a person", widget=unfold.UnfoldAdminIntegerFieldWidget()
+        required=False,
+        min_value=1,
+        label="At most … times a person",
+        widget=unfold.UnfoldAdminIntegerFieldWidget(),
     )
     cap_within = forms.ChoiceField(
         required=False, choices=CAPS, label="within", widget=unfold.UnfoldAdminSelectWidget()
@@ -219,9 +225,21 @@ class VariantForm(RowForm):
 
     class Meta:
         model = Variant
-        fields = ("key", "is_default", "kind", "block", "overrides", "rule", "starts_at", "ends_at", "position")
+        fields = (
+            "key",
+            "is_default",
+            "kind",
+            "block",
+            "overrides",
+            "rule",
+            "starts_at",
+            "ends_at",
+            "position",
+        )
 
-    def __init__(self, *args: Any, base: Block | None = None, types: tuple[str, ...] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, base: Block | None = None, types: tuple[str, ...] = (), **kwargs: Any
+    ) -> None:
         variant = kwargs.get("instance")
         cap = (variant.cap or {}) if variant else {}
         kwargs["initial"] = {
@@ -302,9 +320,7 @@ class VariantForm(RowForm):
     def _checked(self, overrides: dict[str, Any]) -> dict[str, Any]:
         if self.typed is None:
             return overrides
-        result = clean_overrides(
-            self.typed.definitions, overrides, known=self.around.known, pointer=""
-        )
+        result = clean_overrides(self.typed.definitions, overrides, known=self.around.known, pointer="")
         errors = [p for p in result.problems if p.severity == "error"]
         sent = self["overrides"].value()
         if errors and isinstance(sent, forms.BaseForm):

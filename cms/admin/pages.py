@@ -10,9 +10,8 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.admin import StackedInline
-from unfold.decorators import action
 
-from cms.admin.base import SiteAdmin
+from cms.admin.base import SiteAdmin, submit_button
 from cms.admin.blocks import run_submitted
 from cms.admin.notes import badge, listed, say_refused
 from cms.admin.page_forms import (
@@ -40,7 +39,7 @@ class RowInline(StackedInline):  # type: ignore[misc]  # unfold ships no types
     collapsible = True
     ordering_field = "position"
     hide_ordering_field = True
-    ordering = ("position",)
+    ordering: tuple[str, ...] = ("position",)
 
 
 class VariantInline(RowInline):
@@ -50,7 +49,10 @@ class VariantInline(RowInline):
     ordering = ("position",)
     fieldsets = (
         (None, {"fields": (("kind", "key", "is_default"), "block", "overrides", "rule", "position")}),
-        ("Dates and cap", {"fields": (("starts_at", "ends_at"), ("cap_times", "cap_within")), "classes": ("collapse",)}),
+        (
+            "Dates and cap",
+            {"fields": (("starts_at", "ends_at"), ("cap_times", "cap_within")), "classes": ("collapse",)},
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Variant]":
@@ -115,7 +117,9 @@ class PageAdmin(SiteAdmin):
 
     @admin.display(description="Title")
     def shown_title(self, page: Page) -> str:
-        return str(page.title.get(page.site.default_locale) or next(iter(page.title.values()), "no title yet"))
+        return str(
+            page.title.get(page.site.default_locale) or next(iter(page.title.values()), "no title yet")
+        )
 
     @admin.display(description="State")
     def state(self, page: Page) -> SafeString:
@@ -135,7 +139,9 @@ class PageAdmin(SiteAdmin):
             around = request.around_page = Surroundings(obj if obj and obj.pk else None)
         return {**super().get_formset_kwargs(request, obj, inline, prefix), "around": around}
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
         page = self.get_object(request, object_id)
         about: dict[str, Any] = {}
         if page is not None:
@@ -143,10 +149,15 @@ class PageAdmin(SiteAdmin):
             errors = errors_among(problems)
             about = {"page_state": self.state(page), "page_errors": listed(errors) if errors else ""}
             warnings = [p for p in problems if p not in errors]
-            about |= {"page_warnings": listed(warnings[:30]) if warnings else "", "warning_count": len(warnings)}
+            about |= {
+                "page_warnings": listed(warnings[:30]) if warnings else "",
+                "warning_count": len(warnings),
+            }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **about})
 
-    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         if request.method == "POST" and not context.get("errors"):
             messages.error(request, "Not saved: correct the marked fields below.")
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
@@ -186,7 +197,7 @@ class PageAdmin(SiteAdmin):
     def has_publish_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("cms.publish_page"))
 
-    @action(description="Save and publish", permissions=["publish"], icon="publish")
+    @submit_button("Save and publish", icon="publish")
     def publish(self, request: HttpRequest, obj: Page) -> None:
         """Let readers see what was just saved, if every check is passed."""
         try:
@@ -194,10 +205,12 @@ class PageAdmin(SiteAdmin):
         except ContentError as error:
             say_refused(request, "Saved as a draft, but not published:", error.problems)
             return
-        said = f"{obj} is published as revision {revision.n}." if revision else f"{obj} was published already."
+        said = (
+            f"{obj} is published as revision {revision.n}." if revision else f"{obj} was published already."
+        )
         messages.success(request, said)
 
-    @action(description="Unpublish", permissions=["publish"], icon="visibility_off")
+    @submit_button("Unpublish", icon="visibility_off")
     def unpublish(self, request: HttpRequest, obj: Page) -> None:
         """Take the page off the site at once."""
         unpublish_page(obj)

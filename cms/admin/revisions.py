@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from cms.admin.notes import say_refused
+from cms.admin.notes import say_refused, when
 from cms.errors import ContentError
 
 Revert = Callable[[Any, Any], None]
@@ -31,12 +31,24 @@ def revisions_view(model_admin: Any, request: HttpRequest, object_id: str, rever
         "opts": model_admin.opts,
         "original": row,
         "title": f"Revisions of {row}",
-        "revisions": row.revisions.all()[:100],
+        "revisions": [_shown(one, row) for one in row.revisions.all()[:100]],
         "may_change": model_admin.has_change_permission(request, row),
         "back": _change_url(model_admin, row),
         "media": model_admin.media,
     }
     return TemplateResponse(request, "admin/cms/revisions.html", context)
+
+
+def _shown(revision: Any, row: Any) -> dict[str, Any]:
+    """Return a row of the list; blocks are written by somebody, pages are published by somebody."""
+    of_page = hasattr(revision, "published_at")
+    return {
+        "n": revision.n,
+        "when": when(revision.published_at if of_page else revision.created_at),
+        "who": (revision.published_by if of_page else revision.created_by) or "–",
+        "why": getattr(revision, "cause", "") or "–",
+        "published": revision.pk == row.published_id,
+    }
 
 
 def _reverted(model_admin: Any, request: HttpRequest, row: Model, revert: Revert) -> HttpResponse:

@@ -37,7 +37,9 @@ class TemplateForm(SiteForm):
         keys = [slot.get("key", "") for slot in slots]
         wrong = [key for key in keys if not KEY_PATTERN.match(key)]
         if wrong:
-            raise ValidationError(f"'{wrong[0]}' is not a key: small letters, digits, - and _.", "invalid_key")
+            raise ValidationError(
+                f"'{wrong[0]}' is not a key: small letters, digits, - and _.", "invalid_key"
+            )
         if len(set(keys)) != len(keys):
             raise ValidationError("Every slot needs a key of its own.", "duplicate_key")
         return slots

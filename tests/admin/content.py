@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from cms.errors import errors_among
-from cms.roles import ensure_roles
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
+from cms.errors import errors_among
+from cms.roles import ensure_roles
 from personalization.bundle import load_bundle
 
 HERO = [
@@ -52,7 +52,11 @@ BUNDLE: dict[str, Any] = {
                         "placement": "home-hero",
                         "variants": [
                             {"key": "vip", "when": {"segments": {"$in": ["vip"]}}, "block": "hero-vip"},
-                            {"key": "mobile", "when": {"context.device": {"$eq": "mobile"}}, "override": {"price": 4}},
+                            {
+                                "key": "mobile",
+                                "when": {"context.device": {"$eq": "mobile"}},
+                                "override": {"price": 4},
+                            },
                             {"key": "default", "default": True, "block": "hero-home"},
                         ],
                     }
@@ -115,9 +119,15 @@ def _gather(form: Any, sent: dict[str, Any]) -> None:
                 self.skip = True
             if getattr(self, "skip", False):
                 return
-            if tag == "input" and name and (given.get("type") not in ("checkbox", "radio") or "checked" in given):
+            if (
+                tag == "input"
+                and name
+                and (given.get("type") not in ("checkbox", "radio") or "checked" in given)
+            ):
                 if given.get("type") != "file":
-                    sent.setdefault(name, []).append(given.get("value", "on" if given.get("type") == "checkbox" else ""))
+                    sent.setdefault(name, []).append(
+                        given.get("value", "on" if given.get("type") == "checkbox" else "")
+                    )
             elif tag == "select":
                 self.select = name
             elif tag == "option" and self.select and "selected" in given:
@@ -138,7 +148,7 @@ def _gather(form: Any, sent: dict[str, Any]) -> None:
 
         def handle_data(self, data: str) -> None:
             if self.area:
-                sent[self.area][-1] += data
+                sent[self.area][-1] = (sent[self.area][-1] + data).removeprefix("\n").replace("\n", "\r\n")
 
     parser = Inputs()
     for field in form:

@@ -3,15 +3,15 @@
 from typing import Any
 
 import pytest
-from cms.models import Page
-from cms.roles import AUTHORS, PUBLISHERS
-from consent.decisions import How, decide
-from consent.purposes import current_notice
 from django.apps import apps
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from cms.models import Page
+from cms.roles import AUTHORS, PUBLISHERS
+from consent.decisions import How, decide
+from consent.purposes import current_notice
 from personalization.models import SegmentRun
 from personalization.segments.refresh import refresh
 from tests.admin.content import client_of, load

@@ -6,7 +6,16 @@ from cms.content import publish_block, revert_block, save_block, unpublish_block
 from cms.errors import ContentError
 from cms.models import Block, BlockReference
 from tests.builders import (
-    NOW, committing, headlines, make_block, make_home, make_page, make_template, make_type, placement, publish,
+    NOW,
+    committing,
+    headlines,
+    make_block,
+    make_home,
+    make_page,
+    make_template,
+    make_type,
+    placement,
+    publish,
 )  # fmt: skip
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +33,10 @@ def test_saving_adds_a_revision_and_saving_the_same_does_not() -> None:
     revision = save_block(block, {"headline": "Hi"}, now=NOW)
     assert revision is not None
     assert revision.n == 2
-    assert [r.data for r in block.revisions.all()] == [{"headline": {"en": "Hi"}}, {"headline": {"en": "Hello"}}]
+    assert [r.data for r in block.revisions.all()] == [
+        {"headline": {"en": "Hi"}},
+        {"headline": {"en": "Hello"}},
+    ]
 
 
 def test_a_saved_change_is_not_shown_before_it_is_published() -> None:

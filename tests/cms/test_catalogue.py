@@ -9,7 +9,16 @@ from cms.content import unpublish_block
 from cms.errors import ContentError
 from cms.models import Block, BlockRevision, BlockType
 from tests.builders import (
-    NOW, committing, default, get_page, make_block, make_page, make_template, make_type, placement, publish,
+    NOW,
+    committing,
+    default,
+    get_page,
+    make_block,
+    make_page,
+    make_template,
+    make_type,
+    placement,
+    publish,
 )  # fmt: skip
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +31,9 @@ ITEM_FIELDS = (
 def feed_items(**prices: float) -> int:
     type_ = BlockType.objects.get(key="product")
     with committing():
-        return feed(type_, [{"key": k, "fields": {"name": k, "price": p}} for k, p in prices.items()], now=NOW)
+        return feed(
+            type_, [{"key": k, "fields": {"name": k, "price": p}} for k, p in prices.items()], now=NOW
+        )
 
 
 @pytest.fixture(autouse=True)

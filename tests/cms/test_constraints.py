@@ -8,8 +8,18 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from cms.models import (
-    Block, BlockReference, BlockRevision, BlockType, Page, PageRevision, PageTemplate, Placement, Plan, Site,
-    Template, Variant,
+    Block,
+    BlockReference,
+    BlockRevision,
+    BlockType,
+    Page,
+    PageRevision,
+    PageTemplate,
+    Placement,
+    Plan,
+    Site,
+    Template,
+    Variant,
 )  # fmt: skip
 from tests.builders import NOW, default, make_home, make_media, the_site
 
@@ -24,10 +34,14 @@ def home() -> None:
 def refused(write: Callable[[], Any]) -> str:
     """Return the constraint that stands in the way, deferred ones included."""
     with pytest.raises(IntegrityError) as error, transaction.atomic():
-        write()
-        with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        _write_at_once(write)
     return str(error.value)
+
+
+def _write_at_once(write: Callable[[], Any]) -> None:
+    write()
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def one_variant() -> Variant:

@@ -188,7 +188,9 @@ def test_an_override_of_a_field_that_is_not_there_is_refused() -> None:
     assert overridden(5)[1] == [("wrong_type", "/override")]
 
 
-@pytest.mark.parametrize("url", ["/a", "a/b?c=1#d", "https://example.org", "mailto:a@b.c", "tel:+49", "//cdn.example"])
+@pytest.mark.parametrize(
+    "url", ["/a", "a/b?c=1#d", "https://example.org", "mailto:a@b.c", "tel:+49", "//cdn.example"]
+)
 def test_a_browser_may_open(url: str) -> None:
     assert safe_url(url)
 

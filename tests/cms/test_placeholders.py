@@ -9,8 +9,20 @@ from cms.models import BlockType
 from personalization.api.pages import html_of
 from personalization.api.preview import as_json, preview
 from tests.builders import (
-    NOW, build_directory, default, get_html, get_page, make_attribute, make_block, make_page, make_segment,
-    make_template, make_trait, make_type, placement, publish,
+    NOW,
+    build_directory,
+    default,
+    get_html,
+    get_page,
+    make_attribute,
+    make_block,
+    make_page,
+    make_segment,
+    make_template,
+    make_trait,
+    make_type,
+    placement,
+    publish,
 )  # fmt: skip
 
 pytestmark = pytest.mark.django_db

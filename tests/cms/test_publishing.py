@@ -12,8 +12,20 @@ from cms.models import Block, Page, Plan
 from cms.pages import content_of, write_page
 from cms.publishing import page_problems, recompile_all, revert_page, unpublish_page
 from tests.builders import (
-    NOW, committing, default, headlines, make_block, make_home, make_page, make_site, make_template, make_type,
-    page_content, placement, publish, the_site,
+    NOW,
+    committing,
+    default,
+    headlines,
+    make_block,
+    make_home,
+    make_page,
+    make_site,
+    make_template,
+    make_type,
+    page_content,
+    placement,
+    publish,
+    the_site,
 )  # fmt: skip
 
 pytestmark = pytest.mark.django_db
@@ -113,7 +125,9 @@ def test_what_was_scheduled_before_is_replaced_by_what_is_scheduled_now(blocks: 
 def test_a_block_that_is_published_reaches_what_serves_now_and_what_is_scheduled(blocks: None) -> None:
     page = make_page(placement("old"))
     publish(page)
-    later = page_content(placement("new"), placement("old", key="second"), go_live_at=(NOW + HOUR).isoformat())
+    later = page_content(
+        placement("new"), placement("old", key="second"), go_live_at=(NOW + HOUR).isoformat()
+    )
     write_page(later, site=the_site())
     publish(page)
     old = Block.objects.get(key="old")
@@ -123,7 +137,9 @@ def test_a_block_that_is_published_reaches_what_serves_now_and_what_is_scheduled
     assert [shown_at(NOW), shown_at(NOW + HOUR)] == [["Changed"], ["New", "Changed"]]
 
 
-def test_a_block_that_is_withdrawn_leaves_what_serves_although_something_else_is_scheduled(blocks: None) -> None:
+def test_a_block_that_is_withdrawn_leaves_what_serves_although_something_else_is_scheduled(
+    blocks: None,
+) -> None:
     page = make_page(placement({"key": "a", "block": "other"}, default("old")))
     publish(page)
     write_page(page_content(placement("new"), go_live_at=(NOW + HOUR).isoformat()), site=the_site())
@@ -133,7 +149,9 @@ def test_a_block_that_is_withdrawn_leaves_what_serves_although_something_else_is
     assert [shown_at(NOW), shown_at(NOW + HOUR)] == [["Old"], ["New"]]
 
 
-def test_the_default_of_what_serves_cannot_be_withdrawn_although_something_else_is_scheduled(blocks: None) -> None:
+def test_the_default_of_what_serves_cannot_be_withdrawn_although_something_else_is_scheduled(
+    blocks: None,
+) -> None:
     page = make_page(placement("old"))
     publish(page)
     write_page(page_content(placement("new"), go_live_at=(NOW + HOUR).isoformat()), site=the_site())
@@ -196,9 +214,7 @@ def test_publishing_many_blocks_compiles_a_page_once(blocks: None) -> None:
     assert page.revisions.count() == 2
 
 
-def test_more_than_fifty_pages_are_left_to_the_worker(
-    blocks: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_than_fifty_pages_are_left_to_the_worker(blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from cms import publishing
 
     monkeypatch.setattr(publishing, "RECOMPILE_AT_ONCE", 2)

@@ -6,7 +6,15 @@ import pytest
 
 from cms.models import BlockType, Template
 from tests.builders import (
-    HERO_FIELDS, get_html, make_block, make_media, make_page, make_template, make_type, placement, publish,
+    HERO_FIELDS,
+    get_html,
+    make_block,
+    make_media,
+    make_page,
+    make_template,
+    make_type,
+    placement,
+    publish,
 )  # fmt: skip
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +42,13 @@ def test_without_any_source_there_is_a_plain_page() -> None:
     )
     assert EVIL not in shown
     assert "&lt;script&gt;" in shown
-    for part in ('<html lang="en">', "<p>Rich</p>", "A &#34;ridge&#34;", '<a href="/boots">Boots &amp; more</a>', "Inner"):
+    for part in (
+        '<html lang="en">',
+        "<p>Rich</p>",
+        "A &#34;ridge&#34;",
+        '<a href="/boots">Boots &amp; more</a>',
+        "Inner",
+    ):
         assert part in shown
 
 

@@ -9,8 +9,18 @@ from cms.content import publish_block, save_block
 from cms.errors import ContentError
 from cms.models import Block
 from tests.builders import (
-    NOW, committing, default, get_page, headlines, make_block, make_home, make_page, make_template, make_type,
-    placement, publish,
+    NOW,
+    committing,
+    default,
+    get_page,
+    headlines,
+    make_block,
+    make_home,
+    make_page,
+    make_template,
+    make_type,
+    placement,
+    publish,
 )  # fmt: skip
 
 pytestmark = pytest.mark.django_db

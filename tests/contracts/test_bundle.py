@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from cms.bundle import Report
-from cms.models import Block, BlockType, Page, Template
+from cms.models import Block, BlockReference, BlockType, Media, Page, Template
 from personalization.bundle import dump_bundle, load_bundle
 from personalization.models import ApiKey, Segment, Trait
 from tests.builders import NOW, committing, get_page, headlines, picture, the_site
@@ -37,7 +37,12 @@ BUNDLE: dict[str, Any] = {
                 {"key": "items", "kind": "list", "of": "block", "types": ["product"]},
             ],
         },
-        {"key": "product", "title": "Product", "catalogue": True, "fields": [{"key": "name", "kind": "text"}]},
+        {
+            "key": "product",
+            "title": "Product",
+            "catalogue": True,
+            "fields": [{"key": "name", "kind": "text"}],
+        },
     ],
     "blocks": [
         {
@@ -45,7 +50,9 @@ BUNDLE: dict[str, Any] = {
             "type": "hero",
             "fields": {
                 "headline": {"en": "Hello {{ user.first_name | default('there') }}", "de": "Hallo"},
-                "body": {"en": '<p>{{user.segment.discount}} <PersonalizedProduct type="product" default="boots"/></p>'},
+                "body": {
+                    "en": '<p>{{user.segment.discount}} <PersonalizedProduct type="product" default="boots"/></p>'
+                },
                 "cta": {"href": {"page": "/boots"}, "label": "More"},
                 "items": ["boots"],
             },
@@ -64,7 +71,12 @@ BUNDLE: dict[str, Any] = {
     ],
     "traits": [
         {"key": "orders", "type": "number", "purpose": "personalization"},
-        {"key": "first_name", "type": "text", "purpose": "personalization", "default": {"en": "there", "de": "du"}},
+        {
+            "key": "first_name",
+            "type": "text",
+            "purpose": "personalization",
+            "default": {"en": "there", "de": "du"},
+        },
         {"key": "tier", "type": "text", "purpose": "personalization", "from": "server"},
     ],
     "attributes": [{"key": "discount", "default": {"en": "5 %"}}],
@@ -210,13 +222,10 @@ def test_a_dump_holds_content_and_never_people_or_keys() -> None:
 def test_a_dump_restores_an_empty_site() -> None:
     load(BUNDLE)
     dumped = dump_bundle(the_site())
-    for model in (Page, Block, Template, BlockType, Segment, Trait):
-        if model is Block:
-            Block.objects.update(published=None)
-        if model is Segment:
-            Segment.objects.update(parent=None)
-        if model is Page:
-            Page.objects.update(published=None)
+    Page.objects.update(published=None)
+    Block.objects.update(published=None)
+    Segment.objects.update(parent=None)
+    for model in (Page, BlockReference, Block, Template, BlockType, Segment, Trait):
         model.objects.all().delete()
     assert not errors(load(dumped))
     assert dump_bundle(the_site()) == dumped
@@ -239,7 +248,9 @@ def test_one_error_anywhere_keeps_everything_out() -> None:
 
 def test_what_a_bundle_does_not_name_is_left_alone() -> None:
     load(BUNDLE)
-    report = load({"tessera": 1, "blocks": [{"key": "hero-vip", "type": "hero", "fields": {"headline": "Hi"}}]})
+    report = load(
+        {"tessera": 1, "blocks": [{"key": "hero-vip", "type": "hero", "fields": {"headline": "Hi"}}]}
+    )
     assert report.changed == {"blocks": 1}
     assert headlines() == ["Hello there"]
 
@@ -381,10 +392,27 @@ def test_a_hostile_source_is_refused_at_save(case: Mapping[str, Any]) -> None:
         source = before + piece * times + after
     part = "templates" if case["roots"] == "page" else "block_types"
     report = load({"tessera": 1, part: [{"key": "evil", "source": source}]})
-    assert f"/{part}/0/source" in {p.pointer.partition(":")[0] for p in report.problems} or "nul" in str(errors(report))
+    assert f"/{part}/0/source" in {p.pointer.partition(":")[0] for p in report.problems} or "nul" in str(
+        errors(report)
+    )
     assert errors(report)
     assert not Template.objects.exists()
     assert not BlockType.objects.exists()
+
+
+def test_pictures_travel_with_a_dump_that_is_written_to_a_file(tmp_path: Path) -> None:
+    (tmp_path / "ridge.png").write_bytes(picture("JPEG"))
+    load({"tessera": 1, "media": [{"key": "ridge", "file": "ridge.png"}]}, folder=tmp_path)
+    before = rows()
+    away = tmp_path / "away"
+    away.mkdir()
+    run("dump_bundle", away / "copy.json")
+    assert run("load_bundle", away / "copy.json")[0] == "Changed: nothing.\n"
+    (tmp_path / "printed.json").write_text(run("dump_bundle")[0])
+    assert run("load_bundle", tmp_path / "printed.json")[0] == "Changed: nothing.\n"
+    assert rows() == before
+    Media.objects.all().delete()
+    assert run("load_bundle", away / "copy.json")[0] == "Changed: 1 media.\n"
 
 
 def test_media_come_from_files_beside_the_bundle(tmp_path: Path) -> None:
@@ -394,7 +422,9 @@ def test_media_come_from_files_beside_the_bundle(tmp_path: Path) -> None:
     assert load(bundle, folder=tmp_path).changed == {"media": 0}
 
 
-@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "nowhere.png", "link.png", "a\ud800", "x" * 5000, 5])
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "/etc/passwd", "nowhere.png", "link.png", "a\ud800", "x" * 5000, 5]
+)
 def test_a_file_outside_the_folder_is_not_read(tmp_path: Path, name: Any) -> None:
     folder = tmp_path / "bundle"
     folder.mkdir()
@@ -418,7 +448,22 @@ def test_a_load_that_keeps_nothing_leaves_no_files(tmp_path: Path, settings: Any
     assert not list(Path(settings.MEDIA_ROOT).iterdir())
 
 
-JUNK: tuple[Any, ...] = (None, 5, -1.5, True, "x", "", "\x00", [], [1], [[]], {}, {"x": 1}, {"en": 5}, "é" * 300)
+JUNK: tuple[Any, ...] = (
+    None,
+    5,
+    -1.5,
+    True,
+    "x",
+    "",
+    "\x00",
+    [],
+    [1],
+    [[]],
+    {},
+    {"x": 1},
+    {"en": 5},
+    "é" * 300,
+)
 
 
 def places(value: Any, pointer: str = "") -> Iterator[str]:
@@ -430,10 +475,10 @@ def places(value: Any, pointer: str = "") -> Iterator[str]:
                 yield from places(part, f"{pointer}/{key}")
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_whatever_stands_in_a_bundle_it_is_loaded_or_refused_and_never_an_error(seed: int) -> None:
     choose = random.Random(seed)
-    for _ in range(25):
+    for _ in range(12):
         pointer, junk = choose.choice(list(places(BUNDLE))), choose.choice(JUNK)
         report = load(with_at(pointer, junk), dry_run=True)
         for problem in report.problems:

@@ -52,7 +52,11 @@ def test_everybody_is_answered(demo: None) -> None:
 
 def test_a_page_that_does_not_resolve_is_named(demo: None) -> None:
     plan = Plan.objects.get(page__path="/about", locale="de", active=True)
-    plan.program["placements"][0]["variants"][-1]["block"] = {"type": "hero", "block": "x", "fields": {"a": {"$rich": "{{"}}}
+    plan.program["placements"][0]["variants"][-1]["block"] = {
+        "type": "hero",
+        "block": "x",
+        "fields": {"a": {"$rich": "{{"}},
+    }
     plan.save()
     err = StringIO()
     with pytest.raises(CommandError, match="answers are not as they should be"):

@@ -18,7 +18,9 @@ def schema() -> Any:
 
 def test_the_document_is_the_one_that_is_committed(schema: Any) -> None:
     generated = OpenApiYamlRenderer().render(schema, renderer_context={}).decode()
-    assert generated == SNAPSHOT.read_text("utf-8"), "The API has changed: make openapi writes its document anew."
+    assert generated == SNAPSHOT.read_text("utf-8"), (
+        "The API has changed: make openapi writes its document anew."
+    )
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,11 @@ def test_every_slot_of_the_template_is_a_key() -> None:
     make_template(slots=["hero", "more", "footer"])
     make_block("hello", "Hello")
     publish(make_page(placement("hello")))
-    assert {slot: len(items) for slot, items in get_page()["slots"].items()} == {"hero": 1, "more": 0, "footer": 0}
+    assert {slot: len(items) for slot, items in get_page()["slots"].items()} == {
+        "hero": 1,
+        "more": 0,
+        "footer": 0,
+    }
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/%00", "/..%2f", "/" + "a" * 600, "/a//b"])

@@ -21,7 +21,7 @@ from tests.e2e.running import System, running
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
-if find_spec("playwright") is None:  # requirements-e2e.txt is not installed: nothing here can even be collected
+if find_spec("playwright") is None:  # without requirements-e2e.txt nothing here can even be collected
     collect_ignore_glob = ["test_*.py"]
 
 ARGUMENTS = (
@@ -29,7 +29,6 @@ ARGUMENTS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# Rules of WCAG 2.2 A and AA, and axe's own list of good practice.
 AXE_OPTIONS = {"resultTypes": ["violations"]}
 
 

@@ -11,7 +11,9 @@ from tests.e2e.shop import PATHS, answer, banner, become, hero, open_shop, serve
 pytestmark = pytest.mark.e2e
 
 
-def test_a_new_visitor_is_asked_and_both_answers_are_equally_near(page: Page, picture: Callable[..., None]) -> None:
+def test_a_new_visitor_is_asked_and_both_answers_are_equally_near(
+    page: Page, picture: Callable[..., None]
+) -> None:
     open_shop(page)
     expect(banner(page)).to_be_visible()
     yes = banner(page).get_by_role("button", name="Accept all").bounding_box()
@@ -59,7 +61,11 @@ def test_a_yes_shows_the_page_for_somebody_new(page: Page, picture: Callable[...
 
 @pytest.mark.parametrize(
     ("persona", "headline"),
-    [("Ada", "Loyalty rewards inside, Ada"), ("Dario", "We miss you, Dario"), ("Emi", "Discover your perfect fit")],
+    [
+        ("Ada", "Loyalty rewards inside, Ada"),
+        ("Dario", "We miss you, Dario"),
+        ("Emi", "Discover your perfect fit"),
+    ],
 )
 def test_each_persona_reads_a_page_of_their_own(
     page: Page, persona: str, headline: str, picture: Callable[..., None]

@@ -68,10 +68,25 @@
     shown(document.querySelector("#segment_form .field-purposes"), kind.value === "list");
   }
 
+  // A field of a block type: its attributes are shown for the kinds that have use for them (as the server keeps them).
+  const USES = { multiline: ["text"], options: ["choice"], of: ["list"], types: ["block", "list"], min: ["number", "list"], max: ["number", "list"] };
+
+  function settleFields() {
+    for (const kind of document.querySelectorAll("[data-schemapath$='.kind']")) {
+      const value = kind.querySelector("select")?.value;
+      const path = kind.dataset.schemapath.replace(/kind$/, "");
+      for (const [name, kinds] of Object.entries(USES)) {
+        const holder = document.querySelector(`[data-schemapath="${path}${name}"]`);
+        if (holder) holder.style.display = kinds.includes(value) ? "" : "none";
+      }
+    }
+  }
+
   function settle() {
     for (const form of document.querySelectorAll(".form-row")) settleVariant(form);
     for (const select of document.querySelectorAll("[data-override-mode]")) settleMode(select);
     settleSegment();
+    settleFields();
   }
 
   document.addEventListener("change", (event) => {
@@ -81,7 +96,29 @@
     if (target.matches("[name$='-kind'], [name$='-is_default']")) settleVariant(target.closest(".form-row"));
     if (target.matches("#segment_form select[name=kind]")) settleSegment();
   });
-  document.addEventListener("formset:added", settle);
+  // The form editor draws its fields after a click or a change of its own.
+  for (const name of ["click", "change"]) {
+    document.addEventListener(name, (event) => {
+      if (event.target.closest(".django_json_schema_editor")) setTimeout(settleFields);
+    });
+  }
+  window.addEventListener("load", () => setTimeout(settleFields));
+  // A new row is opened; a new placement begins with its default.
+  function begin(row) {
+    const fields = row.querySelector(":scope > .form-row [x-show='openRow']");
+    if (fields && !fields.checkVisibility()) row.querySelector(":scope > .form-row h3 strong")?.click();
+    const add = row.querySelector(":scope > .form-nested .add-row");
+    if (!add || row.querySelector(":scope > .form-nested .form-group:not(.empty-form)")) return;
+    add.click();
+    const box = row.querySelector(":scope > .form-nested .form-group:not(.empty-form) input[name$='-is_default']");
+    if (box) { box.checked = true; setTimeout(settle); }
+  }
+
+  document.addEventListener("formset:added", (event) => {
+    settle();
+    const row = event.target.closest(".form-group");
+    if (row) setTimeout(() => begin(row), 50); // the admin's own script has to see the row first
+  });
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", settle);
   else settle();
 }
