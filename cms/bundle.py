@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import JSONField, Model
 
-from cms.content import checked, known_to, publish_blocks, save_block
+from cms.content import checked, known_to, save_block
 from cms.errors import ContentError, below, errors_among
 from cms.fields import clean, parse_fields
 from cms.keys import is_key
@@ -25,7 +25,8 @@ from cms.models import Block, BlockType, Media, Page, Site, Template
 from cms.page_checks import PAGE_ATTRIBUTES
 from cms.pages import content_of, write_page
 from cms.paths import normalise
-from cms.publishing import publish_page, recompile_all, source_problems
+from cms.publishing import publish_blocks, publish_page, recompile_all
+from cms.review import source_problems
 
 _TYPE_ATTRIBUTES = {"key", "title", "fields", "source", "catalogue"}
 _HARMLESS = {"required", "unknown_field", "too_few", "too_many", "too_small", "too_large", "unknown_locale"}

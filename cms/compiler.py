@@ -17,13 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cms.fields import Field, as_date, per_locale
+from cms.fields import MAX_DEPTH, Field, as_date, per_locale
 from cms.language.nodes import Problem
 from cms.language.text import Component, parse_text
 from cms.paths import normalise
 from cms.sources import SourceBlock, Sources
 
-MAX_DEPTH = 8
 _ABSENT: Any = object()
 
 

@@ -5,17 +5,14 @@ the block are compiled again: the first 50 in the same transaction, the rest by 
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 
 from cms.errors import ContentError, errors_among
-from cms.fields import Cleaned, Known, clean, parse_fields
+from cms.fields import MAX_DEPTH, Cleaned, Known, clean, parse_fields
 from cms.language.nodes import Problem
 from cms.models import Block, BlockReference, BlockRevision, Media, Site
-
-MAX_DEPTH = 8
 
 
 def known_to(site: Site) -> Known:
@@ -83,72 +80,6 @@ def refuse_cycles(block: Block) -> None:
         raise ContentError(
             [Problem("too_deep", "", f"Blocks in '{block.key}' nest deeper than {MAX_DEPTH}.")]
         )
-
-
-def publish_block(block: Block, *, now: dt.datetime, author: Any = None) -> bool:
-    """Let pages show the working copy; return whether that changed anything."""
-    return publish_blocks([block], now=now, author=author) == 1
-
-
-@transaction.atomic
-def publish_blocks(blocks: Sequence[Block], *, now: dt.datetime, author: Any = None) -> int:
-    """Let pages show the working copies, each page compiled once; return how many blocks changed."""
-    from cms.publishing import recompile_with  # publishing reads blocks: the two flows call each other
-
-    rows = Block.objects.select_for_update(of=("self",)).select_related("type", "site").order_by("pk")
-    changed = [b for b in rows.filter(pk__in=[b.pk for b in blocks]) if _show(b, now=now, author=author)]
-    if changed:
-        changed[0].site.advance(catalogue=any(block.type.catalogue for block in changed))
-        names = f"{changed[0].key} and {len(changed) - 1} more" if len(changed) > 1 else changed[0].key
-        recompile_with(changed, now=now, cause=f"Block {names} published", author=author)
-    return len(changed)
-
-
-def _show(block: Block, *, now: dt.datetime, author: Any) -> bool:
-    """Point a block at what is to be shown of it; return whether that changed anything."""
-    before = (block.live, block.published_id)
-    if block.type.catalogue:
-        block.live = True
-    else:
-        block.published = block.revisions.first() or save_block(block, block.data, now=now, author=author)
-    changed = before != (block.live, block.published_id)
-    if changed:
-        block.save()
-    return changed
-
-
-@transaction.atomic
-def unpublish_block(block: Block, *, now: dt.datetime, author: Any = None) -> None:
-    """Take a block off every page; refused while a published page has it as a default."""
-    from cms.publishing import recompile_with
-
-    block = Block.objects.select_for_update(of=("self",)).select_related("type", "site").get(pk=block.pk)
-    if paths := _default_on(block, now):
-        sentence = f"'{block.key}' is the default on {', '.join(paths)}. Change those pages first."
-        raise ContentError([Problem("block_in_use", "", sentence)])
-    block.live, block.published = False, None
-    block.save()
-    block.site.advance(catalogue=block.type.catalogue)
-    recompile_with([block], now=now, cause=f"Block {block.key} unpublished", author=author)
-
-
-def _default_on(block: Block, now: dt.datetime) -> list[str]:
-    """Return the paths of the pages that show the block as a default, now or as scheduled."""
-    from cms.publishing import live_revisions, published_pages_with
-
-    return [
-        page.path
-        for page in published_pages_with([block]).order_by("path")
-        if any(
-            variant.get("default") and variant.get("block") == block.key
-            for revision in live_revisions(page, now=now)
-            for variant in _variants(revision.content)
-        )
-    ]
-
-
-def _variants(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [v for placements in content["slots"].values() for p in placements for v in p["variants"]]
 
 
 def revert_block(

@@ -21,6 +21,7 @@ from cms.language.nodes import Problem
 from cms.language.parse import step
 from cms.language.text import TextError, normalise_rich, parse_text
 
+MAX_DEPTH = 8  # of blocks in blocks
 KINDS = ("text", "rich_text", "number", "boolean", "date", "choice", "link", "media", "block", "list")
 _ATTRIBUTES = {
     "key", "kind", "title", "help", "localized", "required", "of", "types", "options", "min", "max", "multiline",

@@ -7,172 +7,29 @@ plan before it keeps serving. Publishing a block compiles the pages that contain
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 from django.db import transaction
 from django.db.models import QuerySet
 
-from cms.compiler import Compiled, compile_page, templates_of
-from cms.content import known_to
+from cms.compiler import Compiled, compile_page
+from cms.content import save_block
 from cms.errors import ContentError, errors_among
-from cms.facts import vocabulary
 from cms.fields import moment
 from cms.language.nodes import Problem
-from cms.language.source import ROOTS_BLOCK, ROOTS_PAGE, check_source
-from cms.language.text import TextError, check_text, parse_text
-from cms.language.vocabulary import Vocabulary
 from cms.models import Block, Page, PageRevision, Plan, Site, Template
-from cms.pages import content_of, content_problems, write_page
+from cms.pages import content_of, write_page
+from cms.review import review
 from cms.signals import published, unpublished
-from cms.sources import Sources, load_sources
+from cms.sources import load_sources
 
+log = logging.getLogger(__name__)
 RECOMPILE_AT_ONCE = 50
 KEPT_REVISIONS = 5  # whose plans still answer `?decision=KEY`
-MAX_PERMUTATIONS = 1000
 _BEGINNING = dt.datetime.min.replace(tzinfo=dt.UTC)
-
-
-def page_problems(page: Page) -> tuple[Problem, ...]:
-    """Say what stands in the way of publishing (errors), and what an editor may want to know (warnings)."""
-    content = content_of(page)
-    sources = load_sources(page.site, [content])
-    compiled = [compile_page(content, sources=sources, locale=locale) for locale in page.site.locales]
-    return _problems(content, compiled, sources, page.site)
-
-
-def _problems(
-    content: Mapping[str, Any], compiled: Sequence[Compiled], sources: Sources, site: Site
-) -> tuple[Problem, ...]:
-    facts = vocabulary(site.pk)
-    problems = content_problems(content, site=site, known=known_to(site), facts=facts)
-    problems += _completeness(content, sources)
-    problems += [p for one in compiled for p in one.problems]
-    problems += [p for one in compiled for p in _text_problems(content, one.program, facts, site.locales)]
-    problems += _permutations(content)
-    for one in compiled:
-        if one.untranslated and one.program["page"]["locale"] != site.default_locale:
-            problems += [
-                Problem(
-                    "untranslated", pointer, f"Not translated to {one.program['page']['locale']}.", "warning"
-                )
-                for pointer in dict.fromkeys(one.untranslated)
-            ]
-    return tuple(dict.fromkeys(problems))
-
-
-def _completeness(content: Mapping[str, Any], sources: Sources) -> Iterator[Problem]:
-    """Yield what a draft may lack and a published page may not."""
-    templates = templates_of(content)
-    if not templates or [t for t in templates if t.get("default")] != [templates[-1]]:
-        yield Problem(
-            "default_missing", "/templates", "The last template, and only the last, is the default."
-        )
-    if not content.get("title"):
-        yield Problem("required", "/title", "A page needs a title.")
-    slots = {
-        s["key"]: s
-        for t in templates
-        if (row := sources.templates.get(t["template"] or ""))
-        for s in row.slots
-    }
-    for key, slot in slots.items():
-        count = len(content.get("slots", {}).get(key, ()))
-        if count < (slot.get("min") or 0):
-            yield Problem(
-                "too_few", f"/slots/{key}", f"The slot '{key}' needs at least {slot['min']} placements."
-            )
-    for slot_key, placements in content.get("slots", {}).items():
-        for index, placement in enumerate(placements):
-            yield from _variants_complete(
-                placement.get("variants") or [], f"/slots/{slot_key}/{index}/variants"
-            )
-
-
-def _variants_complete(variants: Sequence[Mapping[str, Any]], place: str) -> Iterator[Problem]:
-    defaults = [index for index, variant in enumerate(variants) if variant.get("default")]
-    if defaults != [len(variants) - 1]:
-        yield Problem("default_missing", place, "The last variant, and only the last, is the default.")
-    always = next(
-        (
-            i
-            for i, v in enumerate(variants)
-            if not v.get("when") and not v.get("starts_at") and not v.get("ends_at") and not v.get("cap")
-        ),
-        None,
-    )
-    for index, variant in enumerate(variants):
-        if variant.get("block") is None and variant.get("override") is None and not variant.get("hide"):
-            yield Problem("required", f"{place}/{index}", "A variant needs one of block, override and hide.")
-        if always is not None and always < index and not variants[always].get("default"):
-            yield Problem(
-                "unreachable", f"{place}/{index}", f"Never shown: '{variants[always]['key']}' before it always holds.", "warning"
-            )  # fmt: skip
-
-
-def _text_problems(
-    content: Mapping[str, Any], program: Mapping[str, Any], facts: Vocabulary, locales: Sequence[str]
-) -> Iterator[Problem]:
-    """Check every text with placeholders that stands in a plan."""
-    places = _places(content)
-    for placement in program["placements"]:
-        for variant in placement["variants"]:
-            place = places.get((placement["key"], variant["key"]), "")
-            for pointer, source, rich in texts_in(variant["block"], ""):
-                try:
-                    found = check_text(parse_text(source, rich=rich), facts, locales=locales, rich=rich)
-                except TextError as error:
-                    found = error.problems
-                pointer = pointer.removeprefix("/fields")
-                yield from (Problem(p.code, f"{place}{pointer}", p.message, p.severity) for p in found)
-
-
-def _places(content: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    """Return where the block, or the override, of each variant stands: (placement, variant) → pointer."""
-    return {
-        (placement["placement"], variant["key"]): (
-            f"/slots/{slot}/{index}/variants/{n}/{'override' if variant.get('override') else 'block'}"
-        )
-        for slot, placements in content.get("slots", {}).items()
-        for index, placement in enumerate(placements)
-        for n, variant in enumerate(placement.get("variants") or ())
-    }
-
-
-def texts_in(value: Any, pointer: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield (pointer, source, rich) of every text in a compiled block that is filled per request."""
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from texts_in(item, f"{pointer}/{index}")
-    elif isinstance(value, Mapping):
-        if "$text" in value or "$rich" in value:
-            yield pointer, value.get("$text") or value.get("$rich") or "", "$rich" in value
-            return
-        for key, item in value.items():
-            yield from texts_in(item, f"{pointer}/{key}")
-
-
-def _permutations(content: Mapping[str, Any]) -> list[Problem]:
-    count = 1
-    for placements in content.get("slots", {}).values():
-        for placement in placements:
-            count *= max(1, len(placement.get("variants") or []))
-    if count <= MAX_PERMUTATIONS:
-        return []
-    return [
-        Problem(
-            "many_permutations",
-            "/slots",
-            f"This page has {count:,} permutations; a CDN will hold few of them.",
-            "warning",
-        )
-    ]
-
-
-def source_problems(source: str, *, of_page: bool) -> tuple[Problem, ...]:
-    """Say what is wrong with the Jinja2 source of a template or a block type."""
-    return check_source(source, roots=ROOTS_PAGE if of_page else ROOTS_BLOCK) if source else ()
 
 
 @transaction.atomic
@@ -185,7 +42,7 @@ def publish_page(page: Page, *, now: dt.datetime, author: Any = None, cause: str
     content = content_of(page)
     sources = load_sources(page.site, [content])
     compiled = [compile_page(content, sources=sources, locale=locale) for locale in page.site.locales]
-    if errors := errors_among(_problems(content, compiled, sources, page.site)):
+    if errors := errors_among(review(content, compiled, sources, page.site)):
         raise ContentError(errors)
     if page.published and page.published.content == content and _same(page.published, compiled):
         return None
@@ -290,16 +147,35 @@ def recompile_all(site: Site, *, now: dt.datetime, cause: str, author: Any = Non
 
 
 def recompile(pages: "QuerySet[Page]", *, now: dt.datetime, cause: str, author: Any = None) -> int:
-    """Compile published pages again from what was published of them: 50 here, the rest by the worker."""
-    from cms.tasks import recompile_pages  # the task calls back into this module
+    """Compile published pages again from what was published of them: 50 here, the rest by the worker.
 
+    What the worker owes is written on the pages in the same transaction; until it is done the old plan serves.
+    """
     todo = list(pages)
     for page in todo[:RECOMPILE_AT_ONCE]:
         recompile_page(page, now=now, cause=cause, author=author)
     later = [page.pk for page in todo[RECOMPILE_AT_ONCE:]]
-    if later:
-        transaction.on_commit(lambda: recompile_pages.delay(later, cause))
+    Page.objects.filter(pk__in=later).update(compile_cause=cause[:200] or "Changed")
     return min(len(todo), RECOMPILE_AT_ONCE)
+
+
+def recompile_waiting(*, now: dt.datetime) -> int:
+    """Compile the pages that wait for it, each in a transaction of its own; return how many there were."""
+    done = 0
+    while page := _claimed(now):
+        log.info("compiled %s", page.path)
+        done += 1
+    return done
+
+
+@transaction.atomic
+def _claimed(now: dt.datetime) -> Page | None:
+    waiting = Page.objects.exclude(compile_cause="").select_related("site", "published").order_by("pk")
+    page = waiting.select_for_update(of=("self",), skip_locked=True).first()
+    if page is not None:
+        recompile_page(page, now=now, cause=page.compile_cause)
+        Page.objects.filter(pk=page.pk).update(compile_cause="")
+    return page
 
 
 @transaction.atomic
@@ -333,3 +209,63 @@ def _recompile(page: Page, revision: PageRevision, *, now: dt.datetime, cause: s
     revision.plans.update(active=False)
     renewed = _release(page, revision.content, compiled, now=now, author=author, cause=cause)
     Page.objects.filter(pk=page.pk, published=revision).update(published=renewed)
+
+
+def publish_block(block: Block, *, now: dt.datetime, author: Any = None) -> bool:
+    """Let pages show the working copy; return whether that changed anything."""
+    return publish_blocks([block], now=now, author=author) == 1
+
+
+@transaction.atomic
+def publish_blocks(blocks: Sequence[Block], *, now: dt.datetime, author: Any = None) -> int:
+    """Let pages show the working copies, each page compiled once; return how many blocks changed."""
+    rows = Block.objects.select_for_update(of=("self",)).select_related("type", "site").order_by("pk")
+    changed = [b for b in rows.filter(pk__in=[b.pk for b in blocks]) if _show(b, now=now, author=author)]
+    if changed:
+        changed[0].site.advance(catalogue=any(block.type.catalogue for block in changed))
+        names = f"{changed[0].key} and {len(changed) - 1} more" if len(changed) > 1 else changed[0].key
+        recompile_with(changed, now=now, cause=f"Block {names} published", author=author)
+    return len(changed)
+
+
+def _show(block: Block, *, now: dt.datetime, author: Any) -> bool:
+    """Point a block at what is to be shown of it; return whether that changed anything."""
+    before = (block.live, block.published_id)
+    if block.type.catalogue:
+        block.live = True
+    else:
+        block.published = block.revisions.first() or save_block(block, block.data, now=now, author=author)
+    changed = before != (block.live, block.published_id)
+    if changed:
+        block.save()
+    return changed
+
+
+@transaction.atomic
+def unpublish_block(block: Block, *, now: dt.datetime, author: Any = None) -> None:
+    """Take a block off every page; refused while a published page has it as a default."""
+    block = Block.objects.select_for_update(of=("self",)).select_related("type", "site").get(pk=block.pk)
+    if paths := _default_on(block, now):
+        sentence = f"'{block.key}' is the default on {', '.join(paths)}. Change those pages first."
+        raise ContentError([Problem("block_in_use", "", sentence)])
+    block.live, block.published = False, None
+    block.save()
+    block.site.advance(catalogue=block.type.catalogue)
+    recompile_with([block], now=now, cause=f"Block {block.key} unpublished", author=author)
+
+
+def _default_on(block: Block, now: dt.datetime) -> list[str]:
+    """Return the paths of the pages that show the block as a default, now or as scheduled."""
+    return [
+        page.path
+        for page in published_pages_with([block]).order_by("path")
+        if any(
+            variant.get("default") and variant.get("block") == block.key
+            for revision in live_revisions(page, now=now)
+            for variant in _variants(revision.content)
+        )
+    ]
+
+
+def _variants(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [v for placements in content["slots"].values() for p in placements for v in p["variants"]]

@@ -10,8 +10,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from cms.content import MAX_DEPTH
-from cms.fields import Field, parse_fields
+from cms.fields import MAX_DEPTH, Field, parse_fields
 from cms.language.text import parse_text
 from cms.models import Block, BlockType, Media, Site, Template
 

@@ -15,6 +15,7 @@ import environ
 import structlog
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from kombu import Queue
 
@@ -197,6 +198,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "personalization.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "recompile": {"task": "cms.tasks.recompile_waiting", "schedule": 5.0, "options": {"expires": 5}},
     "enforce-consent": {"task": "consent.tasks.enforce", "schedule": 5.0, "options": {"expires": 5}},
     "audit-consent": {"task": "consent.tasks.audit_flags", "schedule": 60.0, "options": {"expires": 60}},
     "refresh-segments": {
@@ -277,6 +279,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=False)  # off on one's own machine only
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
+CSRF_COOKIE_AGE = None  # gone with the browser: who refuses everything keeps nothing of ours that differs
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]  # probes come without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
@@ -357,7 +360,6 @@ LOGGING = {
 }
 
 
-
 def _is_superuser(request: Any) -> bool:
     return bool(request.user.is_superuser)
 
@@ -371,6 +373,7 @@ UNFOLD = {
     "SITE_HEADER": "Tessera",
     "SITE_SUBHEADER": "Content assembled for each reader",
     "SITE_SYMBOL": "grid_view",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/png", "href": lambda request: static("demo/icon.png")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": True,
     "COMMAND": {"search_models": True, "show_history": True},

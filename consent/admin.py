@@ -102,7 +102,9 @@ class PurposeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         return super().get_form(request, obj, change, form=form, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Purpose | None = None) -> Any:
-        words = [tuple(f"{name}.{locale}" for locale in _locales(obj)) for name in TEXTS]
+        words: list[Any] = [tuple(f"{name}.{locale}" for locale in _locales(obj)) for name in TEXTS]
+        if not self.has_change_permission(request, obj):
+            words = ["words"]
         rules = (
             ("legal_basis", "mechanism"),
             ("retention_days", "min_age"),
@@ -115,7 +117,15 @@ class PurposeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("key",) if obj else ()
+        return ("key", "words") if obj else ("words",)
+
+    @admin.display(description="Words")
+    def words(self, purpose: Purpose) -> SafeString:
+        """Show the texts to those who may only look."""
+        texts = [
+            (TEXTS[name], locale, text) for name in TEXTS for locale, text in getattr(purpose, name).items()
+        ]
+        return format_html_join("", '<p lang="{1}"><b>{0} ({1})</b>: {2}</p>', texts)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # what was decided refers to it; switch it off instead

@@ -14,11 +14,11 @@ import orjson
 from django.test import Client, TestCase
 from PIL import Image
 
-from cms.content import publish_block, save_block
+from cms.content import save_block
 from cms.media import set_picture
 from cms.models import Block, BlockType, Media, Page, PageRevision, Site, Template
 from cms.pages import write_page
-from cms.publishing import publish_page
+from cms.publishing import publish_block, publish_page
 from personalization.models import Attribute, Segment, Trait
 from personalization.segments.directory import rebuild
 

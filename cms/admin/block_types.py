@@ -15,7 +15,8 @@ from cms.errors import errors_among
 from cms.fields import parse_fields
 from cms.forms import SiteForm
 from cms.models import Block, BlockType
-from cms.publishing import recompile_with, source_problems
+from cms.publishing import recompile_with
+from cms.review import source_problems
 
 
 def type_titles() -> dict[str, str]:

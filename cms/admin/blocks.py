@@ -14,12 +14,13 @@ from django.utils.safestring import SafeString
 from cms.admin.base import SiteAdmin, submit_button
 from cms.admin.notes import badge, say_refused, when
 from cms.admin.revisions import revisions_view
-from cms.content import checked, known_to, publish_block, revert_block, save_block, unpublish_block
+from cms.content import checked, known_to, revert_block, save_block
 from cms.errors import ContentError
 from cms.fields import parse_fields
 from cms.forms import SiteForm, TypedFields, show_problems
 from cms.models import Block, BlockRevision, BlockType
 from cms.models.site import current_site
+from cms.publishing import publish_block, unpublish_block
 
 
 class BlockForm(SiteForm):

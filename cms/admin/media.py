@@ -54,6 +54,7 @@ class MediaAdmin(SiteAdmin):
     form = MediaForm
     list_display = ("thumbnail", "key", "size", "described")
     list_display_links = ("thumbnail", "key")
+    list_select_related = ("site",)
     readonly_fields = ("preview",)
     fields = ("preview", "upload", "key", "alt")
 
@@ -77,7 +78,8 @@ class MediaAdmin(SiteAdmin):
 
     @admin.display(description="Description")
     def described(self, row: Media) -> str:
-        return str(next(iter(row.alt.values()), "") or "none yet")
+        first = row.alt.get(row.site.default_locale) or next(iter(row.alt.values()), "")
+        return str(first or "none yet")
 
     @transaction.atomic
     def save_model(self, request: HttpRequest, obj: Media, form: Any, change: bool) -> None:

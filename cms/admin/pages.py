@@ -29,7 +29,8 @@ from cms.admin.vocabulary import vocabulary_view
 from cms.errors import ContentError, errors_among
 from cms.models import Page, PageRevision, PageTemplate, Placement, Variant
 from cms.pages import content_of
-from cms.publishing import page_problems, publish_page, revert_page, unpublish_page
+from cms.publishing import publish_page, revert_page, unpublish_page
+from cms.review import page_problems
 
 
 class RowInline(StackedInline):  # type: ignore[misc]  # unfold ships no types

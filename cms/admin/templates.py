@@ -15,7 +15,8 @@ from cms.errors import errors_among
 from cms.forms import SiteForm
 from cms.keys import KEY_PATTERN
 from cms.models import Template
-from cms.publishing import recompile_using, source_problems
+from cms.publishing import recompile_using
+from cms.review import source_problems
 
 
 class TemplateForm(SiteForm):

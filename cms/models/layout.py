@@ -44,10 +44,20 @@ class Page(models.Model):
     published = models.ForeignKey(
         "PageRevision", on_delete=models.PROTECT, null=True, blank=True, related_name="+", editable=False
     )
+    compile_cause = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Why the worker has to compile it again.",
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["path"]
+        indexes = [
+            models.Index(fields=["id"], condition=~Q(compile_cause=""), name="page_to_compile"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["site", "path"], name="page_path_once"),
             models.CheckConstraint(

@@ -2,9 +2,10 @@
 
 import pytest
 
-from cms.content import publish_block, revert_block, save_block, unpublish_block
+from cms.content import revert_block, save_block
 from cms.errors import ContentError
 from cms.models import Block, BlockReference
+from cms.publishing import publish_block, unpublish_block
 from tests.builders import (
     NOW,
     committing,

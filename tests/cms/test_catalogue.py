@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from cms.catalogue import feed
-from cms.content import unpublish_block
 from cms.errors import ContentError
 from cms.models import Block, BlockRevision, BlockType
+from cms.publishing import unpublish_block
 from tests.builders import (
     NOW,
     committing,

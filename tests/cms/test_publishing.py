@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from cms.content import publish_block, save_block, unpublish_block
+from cms.content import save_block
 from cms.errors import ContentError
 from cms.models import Block, Page, Plan
 from cms.pages import content_of, write_page
-from cms.publishing import page_problems, recompile_all, revert_page, unpublish_page
+from cms.publishing import publish_block, recompile_all, revert_page, unpublish_block, unpublish_page
+from cms.review import page_problems
 from tests.builders import (
     NOW,
     committing,
@@ -203,7 +204,7 @@ def test_an_older_revision_stays_with_its_page_when_the_path_has_changed(blocks:
 
 
 def test_publishing_many_blocks_compiles_a_page_once(blocks: None) -> None:
-    from cms.content import publish_blocks
+    from cms.publishing import publish_blocks
 
     page = make_page(placement("old"), placement("new", key="second"))
     publish(page)
@@ -225,9 +226,10 @@ def test_more_than_fifty_pages_are_left_to_the_worker(blocks: None, monkeypatch:
     save_block(old, {"headline": "Changed"}, now=NOW)
     publish_block(old, now=NOW)
     assert [page.revisions.count() for page in pages] == [2, 2, 1, 1]
-    from cms.tasks import recompile_pages
+    from cms.tasks import recompile_waiting
 
-    recompile_pages([page.pk for page in pages[2:]], "later")
+    assert recompile_waiting() == 2
+    assert recompile_waiting() == 0
     assert [page.revisions.count() for page in pages] == [2, 2, 2, 2]
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from cms.content import publish_block, save_block
+from cms.content import save_block
 from cms.errors import ContentError
 from cms.models import Block
+from cms.publishing import publish_block
 from tests.builders import (
     NOW,
     committing,

@@ -99,8 +99,8 @@
   // The form editor draws its fields after a click or a change of its own.
   for (const name of ["click", "change"]) {
     document.addEventListener(name, (event) => {
-      if (event.target.closest(".django_json_schema_editor")) setTimeout(settleFields);
-    });
+      if (event.target.closest(".django_json_schema_editor")) setTimeout(settleFields, 20);
+    }, true); // before the editor draws the target anew
   }
   window.addEventListener("load", () => setTimeout(settleFields));
   // A new row is opened; a new placement begins with its default.
