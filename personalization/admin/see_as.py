@@ -71,6 +71,18 @@ class SeeAsForm(forms.Form):
         required=False, label="Weather", widget=unfold.UnfoldAdminTextInputWidget({"placeholder": "rain"})
     )
 
+    country = forms.CharField(
+        required=False,
+        max_length=2,
+        label="Country",
+        widget=unfold.UnfoldAdminTextInputWidget({"placeholder": "DE"}),
+    )
+    campaign = forms.CharField(
+        required=False,
+        label="Campaign",
+        widget=unfold.UnfoldAdminTextInputWidget({"placeholder": "spring-sale"}),
+    )
+
     def __init__(self, data: QueryDict, *, site: Site) -> None:
         super().__init__(data)
         self._choices("person", [("", "Nobody"), *((one.key, one.title) for one in people())])
@@ -128,8 +140,7 @@ def asked(page: Page, settings: dict[str, Any]) -> dict[str, Any]:
     moment = settings["now"] or timezone.now()
     local = moment.astimezone(zoneinfo.ZoneInfo(page.site.time_zone))
     context = {"device": settings["device"] or "desktop", "time": local.isoformat()}
-    if settings["weather"]:
-        context["weather"] = settings["weather"]
+    context |= {name: settings[name] for name in ("weather", "country", "campaign") if settings[name]}
     return {
         "path": page.path,
         "draft": True,

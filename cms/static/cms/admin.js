@@ -93,7 +93,7 @@
     const target = event.target;
     if (target.closest(".picture-select") && target.matches("select")) preview(target);
     if (target.matches("[data-override-mode]")) settleMode(target);
-    if (target.matches("[name$='-kind'], [name$='-is_default']")) settleVariant(target.closest(".form-row"));
+    if (target.matches("[name$='-kind'], [name$='-is_default']")) settle();
     if (target.matches("#segment_form select[name=kind]")) settleSegment();
   });
   // The form editor draws its fields after a click or a change of its own.
