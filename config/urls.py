@@ -1,7 +1,9 @@
 """Every route. Pages first; the storefront last, because it takes any path while the demo is loaded."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from config.views import healthz, readyz
@@ -28,6 +30,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("privacy/", privacy, name="privacy"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    # browsers ask for it on every page that names no icon of its own
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}demo/icon.png", permanent=True)),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("", include("django_prometheus.urls")),
