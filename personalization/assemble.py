@@ -7,15 +7,15 @@ values). Rules never raise; whatever goes wrong with one ends in the default wit
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from cms.language.evaluate import WITHHELD
 from personalization.directory import memberships
-from personalization.fragments import join, materialise
-from personalization.plan import REASON_BYTES, BoundLayout, BoundPlacement, BoundPlan, BoundVariant
+from personalization.fragments import Fragment, Part, materialise, merged
+from personalization.plan import MAX_ASSEMBLIES, REASON_BYTES, BoundPlacement, BoundPlan, BoundVariant
 from personalization.stored_rules import ERROR, judge
 from personalization.visitor import Visitor
 
@@ -32,8 +32,15 @@ class Decision:
     facts: Mapping[str, Any]
     visitor: Visitor
     now: float
-    key: str
-    problems: tuple[str, ...] = field(default=())
+    sign: Sign
+
+    @property
+    def key(self) -> str:
+        """Return the decision's key: the revision, the chosen variants (base 36), and six characters of a MAC."""
+        chosen = "".join([base36(index) for index, _ in self.choices])
+        if len(self.plan.layouts) > 1:
+            chosen = f"{base36(self.layout)}{chosen}"
+        return signed_key(self.plan, chosen, self.sign)
 
     def shown(self) -> list[tuple[BoundPlacement, BoundVariant, str]]:
         """Return what the chosen layout shows, slot by slot, without what is hidden."""
@@ -57,6 +64,8 @@ class Decision:
     @property
     def valid_until(self) -> dt.datetime | None:
         """Return the moment when, without anything new, the answer can next change."""
+        if not self.plan.timed and not self.plan.boundaries:
+            return None
         moments = [m for rule in self.plan.timed if (m := rule.valid_until(self.facts))]
         boundary = self.plan.next_boundary(self.now)
         if boundary is not None:
@@ -82,8 +91,7 @@ def decide(
     for index in range(len(choices)) if force else plan.undecided:
         placement = plan.placements[index]
         choices[index] = _choose(plan, placement, facts, visitor, now, (force or {}).get(placement.key))
-    chosen = tuple(choices)
-    return Decision(plan, layout, chosen, facts, visitor, now, _key(plan, layout, chosen, sign))
+    return Decision(plan, layout, tuple(choices), facts, visitor, now, sign)
 
 
 def _layout(plan: BoundPlan, facts: Mapping[str, Any]) -> int:
@@ -154,14 +162,6 @@ def base36(number: int) -> str:
             return digits
 
 
-def _key(plan: BoundPlan, layout: int, choices: tuple[tuple[int, str], ...], sign: Sign) -> str:
-    """Return the decision's key: the revision, the chosen variants (36 each), and six characters of a MAC."""
-    chosen = "".join([base36(index) for index, _ in choices])
-    if len(plan.layouts) > 1:
-        chosen = f"{base36(layout)}{chosen}"
-    return signed_key(plan, chosen, sign)
-
-
 def signed_key(plan: BoundPlan, chosen: str, sign: Sign) -> str:
     body = f"{plan.revision}.{chosen}"
     return body + sign(f"{plan.path}\x00{body}")
@@ -169,38 +169,60 @@ def signed_key(plan: BoundPlan, chosen: str, sign: Sign) -> str:
 
 def body(decision: Decision, trace: Any = None) -> bytes:
     """Return the JSON answer, joined from fragments that were serialised when the plan was bound."""
-    plan, facts = decision.plan, decision.facts
-    layout = plan.layouts[decision.layout]
-    out: list[bytes] = [layout.page_head]
-    _slots(layout, plan, decision, out, facts)
-    out.append(b'},"decision":')
-    out.append(orjson.dumps(decision_answer(decision)))
+    facts = decision.facts
+    out = [part if part.__class__ is bytes else part.json(facts) for part in _assembly(decision)]  # type: ignore[union-attr]  # a hole
+    out.append(_valid_until(decision))
+    out.append(b',"experiments":[]}')
     if trace is not None:
         out.append(b',"trace":' + orjson.dumps(trace))
     out.append(b"}")
     return b"".join(out)
 
 
-def _slots(
-    layout: BoundLayout, plan: BoundPlan, decision: Decision, out: list[bytes], facts: Mapping[str, Any]
-) -> None:
-    choices, placements = decision.choices, plan.placements
+def _assembly(decision: Decision) -> Fragment:
+    """Return the page up to the date of its decision, as bytes and holes; made once per choice and consent."""
+    known = decision.plan.assemblies
+    choice = (decision.layout, decision.choices, decision.visitor.gates.granted)
+    assembled = known.get(choice)
+    if assembled is None:
+        if len(known) >= MAX_ASSEMBLIES:
+            known.clear()
+        assembled = known[choice] = _assemble(decision)
+    return assembled
+
+
+def _assemble(decision: Decision) -> Fragment:
+    plan = decision.plan
+    layout = plan.layouts[decision.layout]
+    parts: list[Part] = [layout.page_head]
     for number, (_, spelled, indexes) in enumerate(layout.slots):
-        out.append(b"," + spelled + b":[" if number else spelled + b":[")
-        first = True
-        for index in indexes:
-            chosen, reason = choices[index]
-            variant = placements[index].variants[chosen]
-            if variant.fragment is None:
-                continue
-            if not first:
-                out.append(b",")
-            first = False
-            out.append(variant.head)
-            out.append(REASON_BYTES[reason])
-            out.append(b',"fields":')
-            join(variant.fragment, facts, out)
-        out.append(b"]")
+        parts.append((b"," if number else b"") + spelled + b":[")
+        parts += _placed(plan, decision, indexes)
+        parts.append(b"]")
+    answer = orjson.dumps(decision_answer(decision))
+    parts.append(b'},"decision":' + answer.partition(b'"valid_until":')[0] + b'"valid_until":')
+    return merged(parts)
+
+
+def _placed(plan: BoundPlan, decision: Decision, indexes: tuple[int, ...]) -> list[Part]:
+    """Return what one slot shows, without what is hidden."""
+    parts: list[Part] = []
+    for index in indexes:
+        chosen, reason = decision.choices[index]
+        variant = plan.placements[index].variants[chosen]
+        if variant.fragment is not None:
+            lead = (b"," if parts else b"") + variant.head + REASON_BYTES[reason] + b',"fields":'
+            parts += [lead, *variant.fragment]
+    return parts
+
+
+def _valid_until(decision: Decision) -> bytes:
+    until = decision.valid_until
+    return orjson.dumps(_spelled(until)) if until else b"null"
+
+
+def _spelled(until: dt.datetime) -> str:
+    return until.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def decision_answer(decision: Decision) -> dict[str, Any]:
@@ -210,7 +232,7 @@ def decision_answer(decision: Decision) -> dict[str, Any]:
         "key": decision.key,
         "scope": decision.plan.scope,
         "purposes": decision.purposes,
-        "valid_until": until.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if until else None,
+        "valid_until": _spelled(until) if until else None,
         "experiments": [],
     }
 

@@ -7,15 +7,18 @@ unknown while it holds fewer people than its minimum.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from cms.language.evaluate import Program
 from cms.language.vocabulary import CONTEXT, Fact, SegmentName, Vocabulary
 from personalization.stored_rules import ERROR, compile_stored, judge
 from personalization.visitor import Visitor
 
+_NOTHING: Final[frozenset[str]] = frozenset()
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class CompiledSegment:
     """A segment with its effective rules: its own and those of its parents, all of which must hold."""
 
@@ -28,6 +31,11 @@ class CompiledSegment:
     open: bool
     min_size: int
     size: int | None
+
+    @cached_property
+    def alone(self) -> Program | None:
+        """The segment's one rule, where it is open and has just one."""
+        return self.rules[0] if self.open and self.kind == "rule" and len(self.rules) == 1 else None
 
     @property
     def reads(self) -> frozenset[str]:
@@ -119,7 +127,15 @@ def memberships(
     segments: Iterable[CompiledSegment], facts: Mapping[str, Any], visitor: Visitor
 ) -> dict[str, bool | None]:
     """Return, for each of the segments, whether the visitor is in it."""
-    return {segment.key: belongs(segment, facts, visitor) for segment in segments}
+    granted = visitor.gates.granted if visitor.snapshot is not None else _NOTHING
+    inside: dict[str, bool | None] = {}
+    for segment in segments:
+        if segment.alone is None or not segment.purposes <= granted:
+            inside[segment.key] = belongs(segment, facts, visitor)
+        else:  # the common case, without a call in between: open, by one rule, and all its purposes granted
+            truth = judge(segment.alone, facts)
+            inside[segment.key] = None if truth == ERROR else truth
+    return inside
 
 
 def facts_of(segments: Sequence[CompiledSegment], vocabulary: Vocabulary) -> set[str]:

@@ -5,7 +5,7 @@ filled gives the block's JSON. The same holes fill the values of the rendered pa
 """
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -34,6 +34,7 @@ class TextHole:
     """One placeholder inside a JSON string."""
 
     placeholder: Placeholder
+    fact: str | None  # None for an attribute of segments
     default: str
     locale: str
     rich: bool
@@ -43,11 +44,11 @@ class TextHole:
 
     def text(self, facts: Mapping[str, Any]) -> str:
         """Return the placeholder's text for these facts."""
-        if self.placeholder.root == "attribute":
+        if self.fact is None:
             inside = facts.get("segments") or {}
             value = next((value for key, value in self.candidates if inside.get(key) is True), None)
         else:
-            value = facts.get(self.placeholder.fact or "")
+            value = facts.get(self.fact)
         shown = fill(self.placeholder, value, locale=self.locale, declared_default=self.default)
         return html.escape(shown) if self.rich else shown
 
@@ -76,7 +77,8 @@ class ComponentHole:
 
 
 Hole: TypeAlias = TextHole | ComponentHole
-Fragment: TypeAlias = tuple[bytes | Hole, ...]
+Part: TypeAlias = bytes | Hole
+Fragment: TypeAlias = tuple[Part, ...]
 
 
 @lru_cache(maxsize=50_000)
@@ -158,7 +160,14 @@ def text_hole(placeholder: Placeholder, scene: Scene, named: Sequence[str], *, r
     """Return the hole of a placeholder."""
     attribute = placeholder.root == "attribute"
     candidates = scene.attribute(placeholder.name, named) if attribute else ()
-    return TextHole(placeholder, scene.declared_default(placeholder), scene.locale, rich, tuple(candidates))
+    return TextHole(
+        placeholder,
+        placeholder.fact,
+        scene.declared_default(placeholder),
+        scene.locale,
+        rich,
+        tuple(candidates),
+    )
 
 
 def resolve(reference: Mapping[str, Any], items: Mapping[str, Item]) -> Item:
@@ -226,7 +235,12 @@ class RichText(dict[str, Any]):
         return Markup(text)  # noqa: S704  # cleaned by nh3 at save, values escaped, items rendered with autoescape
 
 
-def join(fragment: Fragment, facts: Mapping[str, Any], out: list[bytes]) -> None:
-    """Append a fragment with its holes filled."""
-    for part in fragment:
-        out.append(part if part.__class__ is bytes else part.json(facts))  # type: ignore[union-attr]  # a hole
+def merged(parts: Iterable[Part]) -> Fragment:
+    """Return the parts with neighbouring bytes joined."""
+    out: list[Part] = []
+    for part in parts:
+        if out and isinstance(part, bytes) and isinstance(out[-1], bytes):
+            out[-1] += part
+        else:
+            out.append(part)
+    return tuple(out)

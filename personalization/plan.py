@@ -7,7 +7,7 @@ names. Out: `BoundPlan`, made once per process for each version of the three, th
 import datetime as dt
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ CONTEXT_HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "context.referrer": ("Referer",),
 }
 CLOCK_FACTS: Final = frozenset({"context.hour", "context.weekday", "context.time"})
+MAX_ASSEMBLIES: Final = 64  # a page rarely has more permutations in use
 FAVOURITE_CATEGORY: Final = "features.favourite_category"
 COMPONENT_PURPOSE: Final = "personalization"
 
@@ -95,6 +96,8 @@ class BoundPlan:
     starts: float | None
     ends: float | None
     tags: str
+    # (layout, choices, granted purposes) → the answer's bytes and holes; `assemble` fills it
+    assemblies: dict[Any, Fragment] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def path(self) -> str:

@@ -32,6 +32,7 @@ from personalization.plan import BoundPlan, StoredPlan, bind, item_keys
 
 log = logging.getLogger(__name__)
 MAX_PATHS = 5_000
+MAX_LANGUAGES: Final = 200  # characters of Accept-Language that are looked at
 EPOCH_KEY: Final = "epoch"
 EPOCH_TTL_SECONDS = 60.0
 EPOCH_SECONDS = 10.0  # without Redis, how long an epoch read from PostgreSQL is taken for current
@@ -274,15 +275,17 @@ def read_site() -> SiteFacts:
 
 def negotiate(site: SiteFacts, asked: str | None, accepted: str) -> str:
     """Return the locale of an answer: `?locale=`, else the browser's, else the default; an unknown one falls back."""
-    wanted = (
-        [asked] if asked else [part.split(";")[0].strip() for part in accepted.split(",") if part.strip()]
-    )
-    by_lower = {locale.lower(): locale for locale in site.locales}
-    for locale in wanted[:10]:
-        for one in locale_chain(locale, site.locales)[:-1] or [locale]:
+    return _negotiated(site.locales, (asked or accepted)[:MAX_LANGUAGES])
+
+
+@lru_cache(maxsize=2_000)
+def _negotiated(locales: tuple[str, ...], wanted: str) -> str:
+    by_lower = {locale.lower(): locale for locale in locales}
+    for part in wanted.split(",")[:10]:
+        for one in locale_chain(part.split(";")[0].strip(), locales)[:-1] or [part.strip()]:
             if one.lower() in by_lower:
                 return by_lower[one.lower()]
-    return site.locales[0]
+    return locales[0]
 
 
 plan_store = PlanStore()

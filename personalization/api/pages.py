@@ -22,7 +22,7 @@ from consent.api.asking import sends_gpc, visitor_of
 from consent.api.views import note_signal
 from consent.purposes import covered_by_gpc
 from personalization import visitors
-from personalization.api.access import Key, key_of
+from personalization.api.access import Key, key_of, require
 from personalization.api.context import context_of, parse_context
 from personalization.api.guard import assert_scope
 from personalization.assemble import Decision, body, page_values
@@ -141,8 +141,6 @@ def _closed_by_gpc() -> frozenset[str]:
 
 def _allowed(request: HttpRequest) -> Key | None:
     """Return the request's key; raises when the site demands one and there is none with `deliver`."""
-    from personalization.api.access import require
-
     demanded = plan_store.known_site().requires_key
     try:
         key = key_of(request) if "HTTP_AUTHORIZATION" in request.META else None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cms.language.text import Component, Placeholder
-from personalization.fragments import RichText, Scene, Writer, join, materialise
+from personalization.fragments import RichText, Scene, Writer, materialise, merged
 
 ITEMS: Mapping[str, Any] = {
     "boots": {"type": "product", "block": "boots", "fields": {"name": 'Boots "&" <b>', "price": 99.5}},
@@ -71,8 +71,7 @@ SCENE = Scene("en", ITEMS, declared, attribute, recommend)
 def test_the_bytes_say_what_the_values_say(value: Any, facts: Mapping[str, Any]) -> None:
     writer = Writer(SCENE, ())
     writer.value(value)
-    out: list[bytes] = []
-    join(tuple(writer.parts), facts, out)
+    out = [part if isinstance(part, bytes) else part.json(facts) for part in merged(writer.parts)]
     assert orjson.loads(b"".join(out)) == materialise(value, facts, writer, markup=False)
 
 

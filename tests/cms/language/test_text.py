@@ -308,9 +308,8 @@ PIECES = st.sampled_from(
 def test_cleaning_twice_changes_nothing_and_reading_never_breaks(source: str) -> None:
     try:
         cleaned = normalise_rich(source)
-    except TextError as refused:
-        assert refused.problems
-        return
+    except TextError:
+        return  # a component that cannot be read is refused, which is an answer
     assert normalise_rich(cleaned) == cleaned
     for rich in (True, False):
         assert problems_of(cleaned, rich=rich) is not None
