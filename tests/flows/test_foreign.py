@@ -39,7 +39,7 @@ def test_no_route_shows_or_changes_somebody_else(
 ) -> None:
     stranger = agreed(personalization=True)
     authorization = {"Authorization": f"Api-Key {request.getfixturevalue(key)}"} if key else {}
-    claims = {name: known.visitor for name in ("visitor_id", "subject", "subject_id", "visitor", "id")}
+    claims = dict.fromkeys(("visitor_id", "subject", "subject_id", "visitor", "id"), known.visitor)
     before = state_of(known.visitor)
     body = orjson.dumps({**claims, "purposes": {"personalization": False}, "notice": stranger.notice()})
     asked = 0
