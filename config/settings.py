@@ -195,9 +195,19 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_TIME_LIMIT = 50 * 60
 CELERY_TASK_QUEUES = [Queue("celery")]
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "personalization.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "fall-due": {
+        "task": "personalization.tasks.fall_due_now",
+        "schedule": 1.0,
+        "options": {"expires": 1},
+    },
+    "segment-sizes": {
+        "task": "personalization.tasks.note_segment_sizes",
+        "schedule": crontab(minute="5"),
+    },
+    "keep-house": {"task": "personalization.tasks.keep_house", "schedule": crontab(hour="2", minute="40")},
     "recompile": {"task": "cms.tasks.recompile_waiting", "schedule": 5.0, "options": {"expires": 5}},
     "enforce-consent": {"task": "consent.tasks.enforce", "schedule": 5.0, "options": {"expires": 5}},
     "audit-consent": {"task": "consent.tasks.audit_flags", "schedule": 60.0, "options": {"expires": 60}},

@@ -8,7 +8,7 @@ raises `Unavailable` at once.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,19 @@ local old = redis.call('GET', KEYS[1])
 if old and tonumber(string.match(old, '^%d+')) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', ARGV[3])
 return 1
+"""
+_GROW = """
+for i, key in ipairs(KEYS) do
+  local old = redis.call('GET', key)
+  if not old or tonumber(string.match(old, '^%d+')) < tonumber(ARGV[i + 1]) then
+    redis.call('SET', key, ARGV[i + 1] .. ':' .. ARGV[i + 1], 'PX', ARGV[1])
+  end
+end
+"""
+_DRAIN = """
+local all = redis.call('HGETALL', KEYS[1])
+redis.call('DEL', KEYS[1])
+return all
 """
 _TAKE = """
 local rate, burst, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -46,6 +59,8 @@ class HotStore:
         self._client = client
         self._put = client.register_script(_PUT)
         self._take = client.register_script(_TAKE)
+        self._grow = client.register_script(_GROW)
+        self._drain = client.register_script(_DRAIN)
         self._errors = 0
         self._open_until = 0.0
         self._lock = threading.Lock()
@@ -63,6 +78,23 @@ class HotStore:
         """Write an entry unless a newer one is there; return whether it was written."""
         arguments: list[bytes | int | str | float] = [version, payload, int(ttl_seconds * 1000)]
         return bool(self._guarded(lambda: self._put(keys=[key], args=arguments)))
+
+    def grow(self, numbers: Mapping[str, int], *, ttl_seconds: float) -> None:
+        """Set several entries to numbers, each unless a higher one is there."""
+        arguments: list[bytes | int | str | float] = [int(ttl_seconds * 1000), *numbers.values()]
+        self._guarded(lambda: self._grow(keys=list(numbers), args=arguments))
+
+    def add(self, key: str, amounts: Mapping[str, int]) -> None:
+        """Add to the numbers of a table."""
+        pipeline = self._client.pipeline(transaction=False)
+        for name, amount in amounts.items():
+            pipeline.hincrby(key, name, amount)
+        self._guarded(pipeline.execute)
+
+    def drain(self, key: str) -> dict[str, int]:
+        """Take the numbers of a table out of it."""
+        found = self._guarded(lambda: self._drain(keys=[key]))
+        return {name.decode(): int(n) for name, n in zip(found[::2], found[1::2], strict=True)}
 
     def delete(self, *keys: str) -> int:
         return int(self._guarded(lambda: self._client.delete(*keys)))

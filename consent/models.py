@@ -43,6 +43,11 @@ class Purpose(models.Model):
     sale_or_share = models.BooleanField(default=False)
     gpc_applies = models.BooleanField(default=False, help_text="Global Privacy Control refuses it.")
     retention_days = models.PositiveIntegerField(default=400)
+    keep_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="What happened is kept so long for this purpose; empty means the site's own time.",
+    )
     min_age = models.PositiveSmallIntegerField(null=True, blank=True)
     active = models.BooleanField(default=True)
     position = models.PositiveIntegerField(default=0)

@@ -20,9 +20,10 @@ from consent.enforcement import enforce
 from consent.purposes import current_notice
 from demo.state import FOLDER, Demo, personas, remember
 from personalization.bundle import load_bundle
+from personalization.folding import catch_up
 from personalization.ingest.message import Message, read
 from personalization.ingest.store import Sender, keep
-from personalization.models import ApiKey, SegmentRun
+from personalization.models import ApiKey
 from personalization.segments.directory import rebuild
 from personalization.segments.refresh import refresh
 
@@ -46,7 +47,9 @@ def load_demo(*, now: dt.datetime) -> Demo:
     sender = Sender(row.prefix, True, site.pk)
     demo = Demo(key, {p["key"]: _person(p, sender, now) for p in personas()})
     enforce(now=now)
-    refresh(site, scope=SegmentRun.Scope.EVERYBODY, now=now)
+    while catch_up(site, now=now):
+        pass
+    refresh(site, now=now)
     rebuild(site)
     _logins()
     remember(demo)

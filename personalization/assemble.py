@@ -85,7 +85,7 @@ def decide(
 ) -> Decision:
     """Choose a layout and a variant for every placement; `force` and `segments` are what a preview prescribes."""
     if plan.segments:
-        facts["segments"] = memberships(plan.segments, facts, visitor) | dict(segments or {})
+        memberships(plan.segments, facts, visitor, segments or {})
     layout = _layout(plan, facts)
     choices = list(plan.defaults)
     for index in range(len(choices)) if force else plan.undecided:

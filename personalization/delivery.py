@@ -43,13 +43,24 @@ def deliver(asked: Asked) -> Decision | None:
     plan = plan_store.find(site, normalise(asked.path), locale, now=asked.now)
     if plan is None:
         return None
-    return decide_for(plan, site, narrowed(record.visitor, asked.closed_purposes), asked)
+    visitor = record.visitor
+    if plan.personal:
+        visitor = visitors.up_to_date(record, plan_store.directory(site), now=asked.now)
+    return decide_for(plan, site, narrowed(visitor, asked.closed_purposes), asked)
 
 
 def decide_for(plan: BoundPlan, site: SiteFacts, visitor: Visitor, asked: Asked) -> Decision:
     """Cut the facts by consent and decide."""
     context, local_now = asked.context(plan, site)
-    known = facts.cut(plan.facts, visitor=visitor, context=context, now=local_now)
+    known = facts.cut(
+        plan.facts,
+        plan.behaviours,
+        visitor=visitor,
+        context=context,
+        now=local_now,
+        here=plan.here,
+        scores=plan.scores,
+    )
     return decide(plan, known, visitor=visitor, now=asked.now, sign=sign)
 
 

@@ -7,15 +7,44 @@ loaded. Context is never personal.
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
 
+from cms.language.behaviour import Behaviour
+from cms.language.behaviour.spans import decode
 from cms.language.evaluate import WITHHELD
 from cms.language.vocabulary import Fact
-from personalization.visitor import Visitor
+from personalization.scoring import Score
+from personalization.visitor import Snapshot, Visitor
+
+PAGES: Final = "personalization"
+# this page's history: the fact, which counter it reads, and whether by item or by category
+HERE: Final[Mapping[str, tuple[str, str]]] = {
+    "here.views": ("views", "item"),
+    "here.bought": ("bought", "item"),
+    "here.category_views": ("category_views", "category"),
+    "here.category_bought": ("categories", "category"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What a page shows: the item and the category that its history is about; empty when it has none."""
+
+    item: str = ""
+    category: str = ""
 
 
 def cut(
-    wanted: Iterable[Fact], *, visitor: Visitor, context: Mapping[str, Any], now: dt.datetime
+    wanted: Iterable[Fact],
+    behaviours: Iterable[Behaviour] = (),
+    *,
+    visitor: Visitor,
+    context: Mapping[str, Any],
+    now: dt.datetime,
+    here: Here | None = None,
+    scores: Mapping[str, Score] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the facts that a decision for this visitor may read; `now` is in the visitor's time zone."""
     facts: dict[str, Any] = {"$now": now}
@@ -27,6 +56,29 @@ def cut(
             facts[name] = context.get(name)
         elif known is None or not fact.purposes <= granted:
             facts[name] = WITHHELD
+        elif name in HERE:
+            facts[name] = _history(name, visitor.snapshot, here)
         else:
             facts[name] = known.get(name)
+    for behaviour in behaviours:
+        facts[behaviour.key] = _timeline(behaviour, visitor)
+    for name, score in scores.items():
+        if facts.get(name) is not WITHHELD:
+            points = score.value(facts)
+            facts[name] = WITHHELD if points is None else points
     return facts
+
+
+def _timeline(behaviour: Behaviour, visitor: Visitor) -> Any:
+    """Return what is known of a behaviour: its timeline, None for that of nobody, or WITHHELD."""
+    if visitor.snapshot is None or PAGES not in visitor.gates.granted:
+        return WITHHELD
+    spelled = visitor.snapshot.timelines.get(behaviour.key)
+    return None if spelled is None else decode(spelled)
+
+
+def _history(name: str, snapshot: Snapshot | None, here: Here | None) -> int:
+    """Return how often the page's item or category was seen or bought; a page without one has no history."""
+    counter, about = HERE[name]
+    subject = getattr(here, about) if here else ""
+    return snapshot.count(counter, subject) if snapshot is not None and subject else 0

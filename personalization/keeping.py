@@ -9,12 +9,21 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from consent.holders import Holder
 from consent.hot_store import hot_store
-from personalization.models import Event, Membership, Profile, Trait
-from personalization.profiles import facts_of, forget_snapshot, snapshot_key, unsealed
+from personalization.fold import Features
+from personalization.ingest.pipeline import SENSITIVE
+from personalization.models import Event, Membership, Profile, Segment, SegmentChange, Touched, Trait
+from personalization.profiles import (
+    facts_of,
+    forget_snapshot,
+    set_features,
+    snapshot_key,
+    touched_key,
+    unsealed,
+)
 
 PAGES = "personalization"  # the purpose of the computed facts
 
@@ -35,6 +44,7 @@ def erase_profile(subject: uuid.UUID, purposes: Collection[str]) -> int:
     erased = before - len(profile.traits) + _erase_sealed(profile, gone)
     if PAGES in purposes:
         erased += _erase_features(profile)
+    erased += _leave_segments(profile, purposes)
     profile.held = [purpose for purpose in profile.held if purpose not in purposes]
     if not profile.held:
         profile.delete()
@@ -42,6 +52,19 @@ def erase_profile(subject: uuid.UUID, purposes: Collection[str]) -> int:
     profile.version += 1
     profile.save()
     return erased
+
+
+def _leave_segments(profile: Profile, purposes: Collection[str]) -> int:
+    """Take the profile out of the segments that read what is erased."""
+    closed = set(
+        Segment.objects.filter(pk__in=profile.segments, purposes__overlap=sorted(purposes)).values_list(
+            "pk", flat=True
+        )
+    )
+    profile.segments = [pk for pk in profile.segments if pk not in closed]
+    for pk in sorted(closed):
+        Segment.objects.filter(pk=pk, size__gt=0).update(size=F("size") - 1)
+    return len(closed)
 
 
 def _erase_sealed(profile: Profile, gone: Collection[str]) -> int:
@@ -57,9 +80,12 @@ def _erase_sealed(profile: Profile, gone: Collection[str]) -> int:
 
 
 def _erase_features(profile: Profile) -> int:
-    had = int(profile.orders > 0) + len(profile.categories)
-    profile.orders, profile.revenue, profile.categories = 0, 0, {}
-    profile.first_order_at = profile.last_order_at = None
+    had = int(profile.orders > 0) + len(profile.categories) + len(profile.features.get("views", ()))
+    had += len(profile.behaviour)
+    said = profile.features.get("said")
+    set_features(profile, Features())
+    profile.features = {"said": said} if said else {}
+    profile.behaviour, profile.due_at = {}, None
     return had
 
 
@@ -85,21 +111,53 @@ WHERE subject_key = %s AND purposes && %s::varchar[]
 
 
 def erase_events(subject: uuid.UUID, purposes: Collection[str]) -> int:
-    """Take the purposes off the events' stamps, and delete the events whose last stamp that was."""
+    """Take the purposes off the events' stamps, and delete the events whose last stamp that was.
+
+    An event about something sensitive needed that purpose in addition: without it, it goes as a whole.
+    """
     closed = sorted(purposes)
+    gone = 0
+    if SENSITIVE in purposes:
+        gone = Event.objects.filter(subject_key=subject, purposes__contains=[SENSITIVE]).delete()[0]
     with connection.cursor() as cursor:
         cursor.execute(_UNSTAMP, [closed, subject, closed])
-    return Event.objects.filter(subject_key=subject, purposes=[]).delete()[0]
+    return gone + Event.objects.filter(subject_key=subject, purposes__contained_by=[SENSITIVE]).delete()[0]
 
 
 def export_memberships(subject: uuid.UUID) -> dict[str, Any]:
-    rows = Membership.objects.filter(subject_key=subject).select_related("segment")
-    return {"segments": [{"title": m.segment.title, "since": m.entered_at.isoformat()} for m in rows]}
+    """Return the segments one is in, and since when as far as that is known."""
+    profile = Profile.objects.filter(pk=subject).first()
+    entered = SegmentChange.objects.filter(subject_key=subject, entered=True).order_by("segment_id", "-at")
+    since = {c.segment_id: c.at.isoformat() for c in entered.distinct("segment_id")}
+    computed = Segment.objects.filter(pk__in=profile.segments if profile else [])
+    lists = Membership.objects.filter(subject_key=subject).select_related("segment")
+    return {
+        "segments": [{"title": s.title, "since": since.get(s.pk)} for s in computed]
+        + [{"title": m.segment.title, "since": m.entered_at.isoformat()} for m in lists]
+    }
 
 
 def erase_memberships(subject: uuid.UUID, purposes: Collection[str]) -> int:
     rows = Membership.objects.filter(subject_key=subject, segment__purposes__overlap=sorted(purposes))
     return rows.delete()[0]
+
+
+def export_changes(subject: uuid.UUID) -> dict[str, Any]:
+    """Return when one entered and left segments."""
+    rows = SegmentChange.objects.filter(subject_key=subject).select_related("segment").order_by("at", "id")
+    return {
+        "changes": [{"title": c.segment.title, "entered": c.entered, "at": c.at.isoformat()} for c in rows]
+    }
+
+
+def erase_changes(subject: uuid.UUID, purposes: Collection[str]) -> int:
+    rows = SegmentChange.objects.filter(subject_key=subject, segment__purposes__overlap=sorted(purposes))
+    return rows.delete()[0]
+
+
+def erase_touched(subject: uuid.UUID, purposes: Collection[str]) -> int:
+    """Nothing waits to be folded in once nothing may be: the claim itself says that something happened."""
+    return Touched.objects.filter(subject_key=subject).delete()[0] if PAGES in purposes else 0
 
 
 def export_snapshot(subject: uuid.UUID) -> dict[str, Any]:
@@ -113,7 +171,7 @@ def erase_snapshot(subject: uuid.UUID, purposes: Collection[str]) -> int:
     Until the erasure is committed a page may still read what it erases and copy it anew: so once more, afterwards.
     """
     transaction.on_commit(lambda: forget_snapshot(subject))
-    return hot_store().delete(snapshot_key(subject))
+    return hot_store().delete(snapshot_key(subject), touched_key(subject))
 
 
 def _profiles_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
@@ -128,11 +186,20 @@ def _memberships_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
     return Membership.objects.filter(segment__purposes__contains=[purpose]).order_by().distinct("subject_key")  # type: ignore[return-value]  # narrowed by its caller
 
 
+def _changes_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
+    rows = SegmentChange.objects.filter(segment__purposes__contains=[purpose])
+    return rows.order_by().distinct("subject_key")  # type: ignore[return-value]  # narrowed by its caller
+
+
 HOLDERS = (
     Holder(
         "profile", "Profile: declared traits and computed facts", export_profile, erase_profile, _profiles_for
     ),
     Holder("events", "Events", export_events, erase_events, _events_for),
     Holder("memberships", "Segments one is in", export_memberships, erase_memberships, _memberships_for),
+    Holder("changes", "When one entered and left segments", export_changes, erase_changes, _changes_for),
+    Holder(
+        "touched", "That something happened which is not looked at yet", lambda subject: {}, erase_touched
+    ),
     Holder("snapshot", "The copy of the profile that pages read", export_snapshot, erase_snapshot),
 )

@@ -13,13 +13,16 @@ from typing import Any, Final
 
 import orjson
 
+from cms.language.behaviour import Behaviour
 from cms.language.evaluate import WITHHELD, Program
 from cms.language.nodes import fields as rule_fields
 from cms.language.nodes import segment_keys
 from cms.language.text import Component, Placeholder
 from cms.language.vocabulary import Fact
 from personalization.directory import CompiledSegment, Directory, base_name
+from personalization.facts import Here
 from personalization.fragments import ComponentHole, Fragment, Item, Scene, TextHole, Writer, missing, parsed
+from personalization.scoring import Score
 from personalization.stored_rules import compile_stored
 
 REASONS: Final = (
@@ -39,6 +42,7 @@ CONTEXT_HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 CLOCK_FACTS: Final = frozenset({"context.hour", "context.weekday", "context.time"})
 MAX_ASSEMBLIES: Final = 64  # a page rarely has more permutations in use
+SCORES: Final = "scores."
 FAVOURITE_CATEGORY: Final = "features.favourite_category"
 COMPONENT_PURPOSE: Final = "personalization"
 
@@ -91,7 +95,7 @@ class BoundPlan:
     segments: tuple[CompiledSegment, ...]
     rule_purposes: frozenset[str]
     personal: bool
-    timed: tuple[Program, ...]
+    timed: tuple[Program | Score, ...]
     boundaries: tuple[float, ...]
     starts: float | None
     ends: float | None
@@ -108,6 +112,25 @@ class BoundPlan:
     def locale(self) -> str:
         locale: str = self.program["page"]["locale"]
         return locale
+
+    @cached_property
+    def behaviours(self) -> tuple[Behaviour, ...]:
+        """What people did, as far as the segments ask that this page names."""
+        found = {one.key: one for segment in self.segments for one in segment.behaviours}
+        return tuple(found.values())
+
+    @cached_property
+    def scores(self) -> Mapping[str, Score]:
+        """The scores that rules or placeholders of this page name, by the name of the fact."""
+        names = {fact.name for fact in self.facts}
+        found = {f"{SCORES}{segment.key}": segment.score for segment in self.segments if segment.score}
+        return {name: score for name, score in found.items() if name in names}
+
+    @cached_property
+    def here(self) -> Here:
+        """The item and the category that this page shows, as its meta data name them."""
+        meta = self.program["page"]["meta"]
+        return Here(str(meta.get("item") or ""), str(meta.get("category") or ""))
 
     @cached_property
     def context_names(self) -> tuple[str, ...]:
@@ -234,7 +257,7 @@ class _Binder:
             segments=segments,
             rule_purposes=rule_purposes,
             personal=bool(rule_purposes | hole_purposes) or any(f.purposes for f in facts),
-            timed=tuple(r for r in (*rules, *(r for s in segments for r in s.rules)) if r.timed),
+            timed=tuple(r for r in (*rules, *(r for s in segments for r in s.deciding)) if r.timed),
             boundaries=self.boundaries(placements),
             starts=stored.starts,
             ends=stored.ends,
@@ -305,7 +328,13 @@ class _Binder:
         """Return every segment that a rule names or whose attribute a placeholder shows, by priority."""
         keys = {key for rule in rules for key in rule.reads.segments}
         keys |= {key for hole in holes if isinstance(hole, TextHole) for key, _ in hole.candidates}
-        return tuple(segment for key, segment in self.directory.segments.items() if key in keys)
+        keys |= {
+            name.removeprefix(SCORES)
+            for rule in rules
+            for name in rule.reads.facts
+            if name.startswith(SCORES)
+        }
+        return self.directory.closure(keys)
 
     def facts(
         self, rules: Sequence[Program], holes: Sequence[Any], segments: Sequence[CompiledSegment]

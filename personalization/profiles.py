@@ -1,13 +1,14 @@
-"""Profiles: read them as snapshots, and let events and traits change them.
+"""Profiles as delivery reads them: snapshots in Redis, current ones from PostgreSQL, and traits that somebody says.
 
-A change is one transaction on the profile's row; the snapshot in Redis follows before the change is answered, and the
-sweep repeats what a crash in between left out (`snapshot_version` lags behind `version`).
+A snapshot names the last event that is in it. What came after is told by `touched:` in Redis (or found in PostgreSQL);
+`current` folds it in for one profile without writing anything, so that a page never waits for the worker.
 """
 
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -17,8 +18,11 @@ from django.db.models import F
 
 from consent.hot_store import Unavailable, hot_store
 from consent.seal import Unreadable, seal, unseal
-from personalization.fold import Change, fold
-from personalization.models import Membership, Profile
+from personalization.directory import Directory
+from personalization.fold import Features, computed_facts, fold, from_json, to_json
+from personalization.history import past, unfolded
+from personalization.models import Membership, Profile, Segment
+from personalization.timelines import timelines_of
 from personalization.visitor import EMPTY, NOTHING_DONE, Snapshot, encode
 
 log = logging.getLogger(__name__)
@@ -30,26 +34,70 @@ def snapshot_key(subject_id: uuid.UUID) -> str:
     return f"snapshot:{subject_id.hex}"
 
 
+def touched_key(subject_id: uuid.UUID) -> str:
+    return f"touched:{subject_id.hex}"
+
+
+def announce_touched(last: Mapping[uuid.UUID, int]) -> bool:
+    """Tell every process, before the events are acknowledged, that these profiles lag behind them."""
+    if not last:
+        return True
+    try:
+        hot_store().grow(
+            {touched_key(subject): number for subject, number in last.items()},
+            ttl_seconds=2 * SNAPSHOT_SECONDS,
+        )
+    except Unavailable:
+        return False  # without Redis pages read PostgreSQL; what is stale when it is back, the sweep mends
+    return True
+
+
+# -- what a profile says ------------------------------------------------------------------------------
+
+
+def features_of(profile: Profile) -> Features:
+    """Return the computed features of a stored profile."""
+    return from_json(
+        profile.features,
+        orders=profile.orders,
+        revenue=Decimal(str(profile.revenue)),
+        first_order_at=_micros(profile.first_order_at),
+        last_order_at=_micros(profile.last_order_at),
+        categories=profile.categories,
+    )
+
+
 def facts_of(profile: Profile) -> dict[str, Any]:
     """Return the personal facts of a profile by their names in rules; what identifies is unsealed."""
-    facts = {**NOTHING_DONE, **profile.traits, **unsealed(profile)}
-    facts["features.orders"] = profile.orders
-    facts["features.revenue"] = _plain(profile.revenue)
-    for name in ("first_order_at", "last_order_at"):
-        if moment := getattr(profile, name):
-            facts[f"features.{name}"] = moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if profile.categories:
-        facts["features.favourite_category"] = favourite(profile.categories)
-    return facts
+    return {**NOTHING_DONE, **profile.traits, **unsealed(profile), **computed_facts(features_of(profile))}
 
 
-def favourite(categories: Mapping[str, int]) -> str:
-    """Return the category bought most; between equals the first by name, so that the answer is stable."""
-    return min(categories, key=lambda name: (-categories[name], name))
+def set_features(profile: Profile, features: Features) -> None:
+    """Put computed features into their columns."""
+    profile.orders = features.orders
+    profile.revenue = max(-MAX_REVENUE, min(MAX_REVENUE, features.revenue))
+    profile.first_order_at = _moment(features.first_order_at)
+    profile.last_order_at = _moment(features.last_order_at)
+    profile.categories = dict(features.categories)
+    said = profile.features.get("said", {})
+    profile.features = to_json(features) | ({"said": said} if said else {})
 
 
-def _plain(number: Decimal | int | float) -> int | float:
-    return int(number) if number == int(number) else float(number)
+def micros(moment: dt.datetime) -> int:
+    """Return a moment in whole microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _micros(moment: dt.datetime | None) -> int | None:
+    return None if moment is None else micros(moment)
+
+
+def _moment(at: int | None) -> dt.datetime | None:
+    return None if at is None else _EPOCH + at * _MICROSECOND
+
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def unsealed(profile: Profile) -> dict[str, Any]:
@@ -63,24 +111,66 @@ def unsealed(profile: Profile) -> dict[str, Any]:
     return read
 
 
+# -- snapshots ----------------------------------------------------------------------------------------
+
+
 def snapshots_of(profiles: Sequence[Profile]) -> dict[uuid.UUID, Snapshot]:
     """Return the copies of profiles that delivery reads; who is on which list is one query for all of them."""
     rows = Membership.objects.filter(subject_key__in=[p.pk for p in profiles], segment__kind="list")
     lists: dict[uuid.UUID, set[str]] = {}
     for subject, key in rows.values_list("subject_key", "segment__key"):
         lists.setdefault(subject, set()).add(key)
-    return {p.pk: Snapshot(p.version, facts_of(p), frozenset(lists.get(p.pk, ()))) for p in profiles}
+    scores = _score_keys(profiles)
+    return {p.pk: snapshot_of(p, lists.get(p.pk, ()), scores) for p in profiles}
 
 
-def read_snapshot(subject_id: uuid.UUID) -> Snapshot | None:
-    """Read a profile and leave a copy in Redis; None when nothing is stored of the subject."""
-    profile = Profile.objects.filter(pk=subject_id).first()
-    if profile is None:
+def snapshot_of(profile: Profile, lists: Iterable[str], scores: Mapping[int, str]) -> Snapshot:
+    """Return the copy of one profile."""
+    counters = {name: profile.features.get(name, {}) for name in ("views", "bought", "category_views")}
+    return Snapshot(
+        version=profile.version,
+        facts=facts_of(profile),
+        lists=frozenset(lists),
+        timelines=profile.behaviour,
+        inside=frozenset(scores[pk] for pk in profile.segments if pk in scores),
+        folded_id=profile.folded_id,
+        behaviour_version=profile.behaviour_version,
+        counters=orjson.dumps({**counters, "categories": profile.categories}),
+    )
+
+
+def _score_keys(profiles: Sequence[Profile]) -> dict[int, str]:
+    """Return the segments by score that any of these people is in: whether one was in decides when one leaves."""
+    inside = {pk for profile in profiles for pk in profile.segments}
+    if not inside:
+        return {}
+    return dict(Segment.objects.filter(pk__in=inside, kind=Segment.Kind.SCORE).values_list("pk", "key"))
+
+
+def current(subject_id: uuid.UUID, directory: Directory, *, now: float) -> Snapshot:
+    """Return what is known of one subject up to their last event, and leave the copy in Redis.
+
+    Reads only: the worker writes the same into the profile when it comes to it. Two or three indexed queries.
+    """
+    profile = Profile.objects.filter(pk=subject_id).first() or _nobody_yet(subject_id)
+    events, last = unfolded({subject_id: profile.folded_id})
+    if profile.version == 0 and not last:
         _store(subject_id, EMPTY)
-        return None
+        return EMPTY
+    set_features(profile, fold(features_of(profile), events.get(subject_id, ())))
+    profile.folded_id = max(profile.folded_id, last.get(subject_id, 0))
+    if directory.behaviours:
+        moment = int(now * 1_000_000)
+        history = past([subject_id], directory.behaviours, moment=moment)
+        profile.behaviour = timelines_of(directory.behaviours, history.get(subject_id, ()), moment=moment)
+    profile.behaviour_version = directory.behaviour_version
     snapshot = snapshots_of([profile])[subject_id]
     _store(subject_id, snapshot)
     return snapshot
+
+
+def _nobody_yet(subject_id: uuid.UUID) -> Profile:
+    return Profile(subject_key=subject_id, version=0)
 
 
 def _store(subject_id: uuid.UUID, snapshot: Snapshot) -> bool:
@@ -124,27 +214,65 @@ def sweep_snapshots(*, limit: int = 1000) -> int:
     return publish_snapshots(Profile.objects.filter(snapshot_version__lt=F("version"))[:limit])
 
 
-def apply_changes(
-    changes: Mapping[uuid.UUID, Collection[Change]], *, site_id: int, now: dt.datetime
-) -> list[Profile]:
-    """Fold changes into the profiles they concern, inside the caller's transaction; return the changed profiles."""
-    _make_missing(changes, site_id, now)
-    rows = Profile.objects.select_for_update().filter(pk__in=changes).order_by("pk")
-    changed = []
-    for profile in rows:
-        _change(profile, changes[profile.pk], now)
-        changed.append(profile)
-    Profile.objects.bulk_update(changed, _FOLDED, batch_size=500)
+# -- traits -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What was said of somebody, and when; a trait set to None is removed."""
+
+    subject: uuid.UUID
+    at: dt.datetime
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    identifying: Mapping[str, Any] = field(default_factory=dict)
+    purposes: frozenset[str] = frozenset()
+
+
+def say(statements: Sequence[Statement], *, site_id: int, now: dt.datetime) -> list[Profile]:
+    """Set traits, inside the caller's transaction; what was said later stays, whatever comes first."""
+    by_subject: dict[uuid.UUID, list[Statement]] = {}
+    for one in sorted(statements, key=lambda one: one.at):
+        by_subject.setdefault(one.subject, []).append(one)
+    if not by_subject:
+        return []
+    make_missing(by_subject, site_id=site_id, now=now)
+    rows = Profile.objects.select_for_update().filter(pk__in=by_subject).order_by("pk")
+    changed = [_told(profile, by_subject[profile.pk], now) for profile in rows]
+    Profile.objects.bulk_update(
+        changed, ["traits", "sealed", "features", "held", "version", "last_seen_at"], batch_size=500
+    )
     return changed
 
 
-_FOLDED = [
-    "traits", "sealed", "orders", "revenue", "first_order_at", "last_order_at", "categories", "held", "version",
-    "last_seen_at",
-]  # fmt: skip
+def _told(profile: Profile, statements: Sequence[Statement], now: dt.datetime) -> Profile:
+    identifying = unsealed(profile) if any(one.identifying for one in statements) else {}
+    before = dict(identifying)
+    said = profile.features.setdefault("said", {})
+    for one in statements:
+        at = micros(one.at)
+        _set(profile.traits, one.traits, said, at)
+        _set(identifying, one.identifying, said, at)
+        profile.held = sorted({*profile.held, *one.purposes})
+    if identifying != before:
+        profile.sealed = seal(profile.subject_key, orjson.dumps(identifying)) if identifying else None
+    profile.last_seen_at = max(now, profile.last_seen_at)
+    profile.version += 1
+    return profile
 
 
-def _make_missing(subjects: Iterable[uuid.UUID], site_id: int, now: dt.datetime) -> None:
+def _set(known: dict[str, Any], told: Mapping[str, Any], said: dict[str, int], at: int) -> None:
+    for key, value in told.items():
+        if at < said.get(key, at):
+            continue
+        said[key] = at
+        if value is None:
+            known.pop(key, None)
+        else:
+            known[key] = value
+
+
+def make_missing(subjects: Iterable[uuid.UUID], *, site_id: int, now: dt.datetime) -> None:
+    """Make the rows of profiles that are not there yet."""
     Profile.objects.bulk_create(
         [
             Profile(
@@ -158,29 +286,6 @@ def _make_missing(subjects: Iterable[uuid.UUID], site_id: int, now: dt.datetime)
         ],
         ignore_conflicts=True,
     )
-
-
-def _change(profile: Profile, changes: Collection[Change], now: dt.datetime) -> None:
-    state = fold(
-        {
-            "traits": profile.traits,
-            "identifying": unsealed(profile) if any(change.identifying for change in changes) else {},
-            "orders": profile.orders,
-            "revenue": profile.revenue,
-            "first_order_at": profile.first_order_at,
-            "last_order_at": profile.last_order_at,
-            "categories": profile.categories,
-        },
-        changes,
-    )
-    for name in ("traits", "orders", "revenue", "first_order_at", "last_order_at", "categories"):
-        setattr(profile, name, state[name])
-    profile.revenue = max(-MAX_REVENUE, min(MAX_REVENUE, profile.revenue))
-    if state["identifying"]:
-        profile.sealed = seal(profile.subject_key, orjson.dumps(state["identifying"]))
-    profile.held = sorted({*profile.held, *(p for change in changes for p in change.purposes)})
-    profile.last_seen_at = max(now, profile.last_seen_at)
-    profile.version += 1
 
 
 def _first_version(now: dt.datetime) -> int:

@@ -1,29 +1,59 @@
 """What the worker does for `personalization`. Tasks are hints: each looks at the tables and does what is due."""
 
+from collections.abc import Callable
+from typing import Final
+
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from cms.models import Site
-from personalization.models import SegmentRun
+from personalization import partitions, retention
+from personalization.folding import backfill, catch_up, fall_due
+from personalization.ingest import counts
 from personalization.plans import announce_epoch
 from personalization.profiles import sweep_snapshots
 from personalization.segments.directory import rebuild
 from personalization.segments.refresh import refresh
+from personalization.segments.sizes import note_sizes
+
+ROUNDS: Final = 200  # of one batch each; what is left is the next hint's or the sweep's
+
+
+def _until_done(step: Callable[[Site], int]) -> int:
+    """Repeat a step for every site until there is nothing left to do; return how much was done."""
+    done = 0
+    for site in Site.objects.all():
+        for _ in range(ROUNDS):
+            did = step(site)
+            done += did
+            if not did:
+                break
+    return done
 
 
 @shared_task
-def segment_changed() -> int:
-    """Look at the profiles that changed; return in how many sites there were some."""
-    runs = [refresh(site, scope=SegmentRun.Scope.CHANGED, now=timezone.now()) for site in Site.objects.all()]
-    return sum(run is not None for run in runs)
+def fold_touched() -> int:
+    """Fold in what happened; return how many claims were done."""
+    return _until_done(lambda site: catch_up(site, now=timezone.now()))
+
+
+@shared_task
+def fall_due_now() -> int:
+    """Look at the profiles of whom time changes something; return how many there were."""
+    return _until_done(lambda site: fall_due(site, now=timezone.now()))
+
+
+@shared_task
+def backfill_behaviour() -> int:
+    """Work out the behaviour of new rules; return for how many profiles."""
+    return _until_done(lambda site: backfill(site, now=timezone.now()))
 
 
 @shared_task
 def refresh_all_segments() -> int:
-    """Look at everybody: dates pass without an event."""
-    runs = [
-        refresh(site, scope=SegmentRun.Scope.EVERYBODY, now=timezone.now()) for site in Site.objects.all()
-    ]
+    """Look at everybody as a set, in case anything was missed; return in how many sites it ran."""
+    runs = [refresh(site, now=timezone.now()) for site in Site.objects.all()]
     return sum(run is not None for run in runs)
 
 
@@ -34,10 +64,27 @@ def refresh_bestsellers() -> int:
 
 
 @shared_task
+def note_segment_sizes() -> int:
+    """Keep the sizes of this hour."""
+    return sum(note_sizes(site, now=timezone.now()) for site in Site.objects.all())
+
+
+@shared_task
+def keep_house() -> int:
+    """Make next month's partition, and delete what is past its time; return how many events were."""
+    now = timezone.now()
+    partitions.ensure(now.date())
+    return retention.expire(now=now, days=settings.EVENT_RETENTION_DAYS)
+
+
+@shared_task
 def sweep() -> int:
     """Find what a hint, a crash or an absent Redis left behind; return how many snapshots were written."""
+    now = timezone.now()
     for site in Site.objects.all():
         announce_epoch(site.epoch)
-    written = sweep_snapshots()
-    segment_changed()
-    return written
+    fold_touched()
+    fall_due_now()
+    backfill_behaviour()
+    counts.collect(now=now)
+    return sweep_snapshots()

@@ -14,16 +14,32 @@ import orjson
 from consent.gates import CLOSED, Gates
 
 # What is true of the empty profile: a sum of nothing is 0, everything else is absent.
-NOTHING_DONE: Mapping[str, Any] = {"features.orders": 0, "features.revenue": 0}
+NOTHING_DONE: Mapping[str, Any] = {"features.orders": 0, "features.revenue": 0, "features.sessions": 0}
+_NO_COUNTERS = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Facts by their names in rules (`first_name`, `features.orders`), and the keys of the lists one is on."""
+    """Facts by their names in rules (`first_name`, `features.orders`), behaviour, and the keys of one's lists.
+
+    `folded_id` is the last event that is in it, and `behaviour_version` says which rules' behaviour; `timelines` are
+    spelled as in JSON, those of nobody left out. `inside` are the segments by score one was in. `counters` is JSON:
+    how often which item or category was seen and bought, read only by pages that ask.
+    """
 
     version: int = 0
     facts: Mapping[str, Any] = field(default_factory=lambda: NOTHING_DONE)
     lists: frozenset[str] = frozenset()
+    timelines: Mapping[str, Any] = field(default_factory=dict)
+    inside: frozenset[str] = frozenset()
+    folded_id: int = 0
+    behaviour_version: int = 0
+    counters: bytes = _NO_COUNTERS
+
+    def count(self, counter: str, name: str) -> int:
+        """Return how often an item or category was seen or bought: `views`, `bought`, `category_views`, `categories`."""
+        counts: Mapping[str, int] = orjson.loads(self.counters).get(counter, {})
+        return counts.get(name, 0)
 
 
 EMPTY = Snapshot()
@@ -42,14 +58,35 @@ NOBODY = Visitor()
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """Write a snapshot for the hot store."""
-    return orjson.dumps({"v": snapshot.version, "f": dict(snapshot.facts), "l": sorted(snapshot.lists)})
+    """Write a snapshot for the hot store: what every page reads, and on a line of its own what few do."""
+    written = orjson.dumps(
+        {
+            "v": snapshot.version,
+            "f": dict(snapshot.facts),
+            "l": sorted(snapshot.lists),
+            "t": dict(snapshot.timelines),
+            "i": sorted(snapshot.inside),
+            "e": snapshot.folded_id,
+            "b": snapshot.behaviour_version,
+        }
+    )
+    return written + b"\n" + snapshot.counters
 
 
 def decode(entry: bytes) -> Snapshot | None:
     """Read a snapshot; None when the entry is not one."""
+    known, _, counters = entry.partition(b"\n")
     try:
-        read = orjson.loads(entry)
-        return Snapshot(read["v"], read["f"], frozenset(read["l"]))
+        read = orjson.loads(known)
+        return Snapshot(
+            read["v"],
+            read["f"],
+            frozenset(read["l"]),
+            read["t"],
+            frozenset(read["i"]),
+            read["e"],
+            read["b"],
+            counters,
+        )
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None

@@ -1,12 +1,13 @@
-"""Load the one who asks: one Redis read for the gates, the snapshot and the site's epoch.
+"""Load the one who asks: one Redis read for the gates, the snapshot, how far it must be, and the site's epoch.
 
 A missing or expired entry is read from PostgreSQL; while Redis is away PostgreSQL is asked; while both are away the
-gates are closed. Never raises.
+gates are closed. A snapshot that lags behind an acknowledged event is brought up to date for this one visitor, without
+waiting for the worker. Never raises.
 """
 
 import logging
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import DatabaseError
 
@@ -14,9 +15,10 @@ from consent.gates import CLOSED, Gates
 from consent.gates import decode as decode_gates
 from consent.hot_store import Unavailable, hot_store
 from consent.state import gates_key, read_gates
+from personalization.directory import Directory
 from personalization.plans import EPOCH_KEY
-from personalization.profiles import read_snapshot, snapshot_key
-from personalization.visitor import EMPTY, NOBODY, Snapshot, Visitor
+from personalization.profiles import current, snapshot_key, touched_key
+from personalization.visitor import NOBODY, Snapshot, Visitor
 from personalization.visitor import decode as decode_snapshot
 
 log = logging.getLogger(__name__)
@@ -24,17 +26,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Who asks, and the site's epoch; None when Redis could not tell it."""
+    """Who asks, and the site's epoch; None when Redis could not tell it.
+
+    `needed_id` is the last event that was acknowledged to them, as far as Redis knows.
+    """
 
     visitor: Visitor
     epoch: int | None
+    needed_id: int = 0
 
 
 def load(visitor_id: uuid.UUID | None, *, now: float) -> Record:
     """Return who asks and the site's epoch, with one Redis command."""
     keys = [EPOCH_KEY]
     if visitor_id is not None:
-        keys += [gates_key(visitor_id), snapshot_key(visitor_id)]
+        keys += [gates_key(visitor_id), snapshot_key(visitor_id), touched_key(visitor_id)]
     try:
         found = hot_store().read(keys)
     except Unavailable:
@@ -45,7 +51,8 @@ def load(visitor_id: uuid.UUID | None, *, now: float) -> Record:
     gates = decode_gates(found[1], now=now) if found[1] else None
     if gates is None:
         gates = _gates(visitor_id)
-    return Record(Visitor(visitor_id, gates, _snapshot(visitor_id, gates, found[2])), epoch)
+    snapshot = decode_snapshot(found[2]) if found[2] and gates.granted else None
+    return Record(Visitor(visitor_id, gates, snapshot), epoch, int(found[3]) if found[3] else 0)
 
 
 def _gates(visitor_id: uuid.UUID) -> Gates:
@@ -56,15 +63,27 @@ def _gates(visitor_id: uuid.UUID) -> Gates:
         return CLOSED
 
 
-def _snapshot(visitor_id: uuid.UUID, gates: Gates, entry: bytes | None) -> Snapshot | None:
-    """Return what is known, or None when it could not be loaded; without an open gate nothing is looked at."""
-    if not gates.granted:
-        return None
-    snapshot = decode_snapshot(entry) if entry else None
-    if snapshot is not None:
-        return snapshot
+def up_to_date(record: Record, directory: Directory, *, now: float) -> Visitor:
+    """Return who asks with everything that was acknowledged to them; without an open gate nothing is looked at."""
+    visitor = record.visitor
+    if visitor.id is None or not visitor.gates.granted:
+        return visitor
+    snapshot = visitor.snapshot
+    if snapshot is not None and _reaches(snapshot, record, directory):
+        return visitor
+    return replace(visitor, snapshot=_current(visitor.id, directory, now))
+
+
+def _reaches(snapshot: Snapshot, record: Record, directory: Directory) -> bool:
+    """Say whether a snapshot holds every event it must, and the behaviour of the rules in use."""
+    if snapshot.folded_id < record.needed_id:
+        return False
+    return not directory.behaviours or snapshot.behaviour_version >= directory.behaviour_version
+
+
+def _current(visitor_id: uuid.UUID, directory: Directory, now: float) -> Snapshot | None:
     try:
-        return read_snapshot(visitor_id) or EMPTY
+        return current(visitor_id, directory, now=now)
     except DatabaseError:
         log.warning("profile could not be read: unknown")
         return None

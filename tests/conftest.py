@@ -37,11 +37,15 @@ def forget() -> None:
     """Empty the hot store, and what this process remembers of the site."""
     from consent.purposes import _gpc_covered
     from personalization.api import access
+    from personalization.events import forget_declared
     from personalization.plans import plan_store
+    from personalization.segments.directory import _directory_at
 
     client = redis.Redis.from_url(settings.REDIS_HOT_URL)
     client.flushdb()
     client.close()
     plan_store.__init__()  # type: ignore[misc]  # the one instance that everybody has imported
     access._cache.clear()
+    forget_declared()
+    _directory_at.cache_clear()
     _gpc_covered.clear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from cms.language.behaviour.checking import check_behaviour
 from cms.language.fitness import check_value, hint
 from cms.language.membership import OPERATORS as MEMBERSHIP
 from cms.language.nodes import (
@@ -23,6 +24,7 @@ from cms.language.nodes import (
     Operators,
     Problem,
     Value,
+    behaviours,
     fields,
     segment_keys,
 )
@@ -36,7 +38,8 @@ _OUTSIDE: Final = PATTERNS | VERSIONS | {"$type", "$ini", "$nini", "$alli"}
 def check(node: Node, vocabulary: Vocabulary) -> tuple[Problem, ...]:
     """Return every problem of a rule; it may be published when none is an error."""
     named = (problem for field in fields(node) for problem in _check_field(field, vocabulary))
-    return (*named, *impossible_ranges(node))
+    done = (problem for one in behaviours(node) for problem in check_behaviour(one, vocabulary))
+    return (*named, *done, *impossible_ranges(node))
 
 
 def _check_field(field: Field, vocabulary: Vocabulary) -> Iterator[Problem]:

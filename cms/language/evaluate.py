@@ -14,11 +14,25 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from cms.language import moments
-from cms.language.horizon import Horizon, horizon
+from cms.language.behaviour import Behaviour, compile_behaviour, timeline_at
+from cms.language.horizon import Horizon, behaviour_horizon, horizon
 from cms.language.kleene import Truth
 from cms.language.matchers import Matcher, matcher
 from cms.language.membership import compile_membership, members
-from cms.language.nodes import SEGMENTS, Condition, Field, Junction, Negation, Node, Reads, fields, reads
+from cms.language.nodes import (
+    SEGMENTS,
+    Condition,
+    Did,
+    Field,
+    Junction,
+    Negation,
+    Node,
+    Reads,
+    Sequence,
+    behaviours,
+    fields,
+    reads,
+)
 from cms.language.operators import WITHHELD, Groups
 
 __all__ = ["WITHHELD", "Program", "Truth", "compile_rule"]
@@ -38,6 +52,11 @@ class Program:
     evaluate: Evaluate
     horizons: tuple[Horizon, ...]
 
+    @property
+    def behaviours(self) -> tuple[Behaviour, ...]:
+        """Return what people did, as far as this rule asks, compiled; in a stable order."""
+        return tuple(sorted(map(compile_behaviour, self.reads.behaviours), key=lambda one: one.key))
+
     def valid_until(self, facts: Facts) -> datetime | None:
         """Return the first instant (UTC) when the truth of an operand whose fact is open changes by itself."""
         instants = (until(facts) for until in self.horizons)
@@ -47,7 +66,8 @@ class Program:
 def compile_rule(node: Node, groups: Groups | None = None) -> Program:
     """Compile a rule to closures; ``groups`` are the saved lists that ``$inGroup`` names."""
     known = groups or _NO_GROUPS
-    untils = (horizon(field, matcher(field.value, known)) for field in fields(node))
+    untils = [horizon(field, matcher(field.value, known)) for field in fields(node)]
+    untils += [behaviour_horizon(compile_behaviour(one)) for one in behaviours(node)]
     horizons = tuple(until for until in untils if until is not None)
     return Program(node, reads(node), bool(horizons), _compile(node, known), horizons)
 
@@ -65,6 +85,21 @@ def _compile(node: Node, groups: Groups) -> Evaluate:
             return _opposite(_compile(condition, groups))
         case Field():
             return _field(node, groups)
+        case Did() | Sequence():
+            return _behaviour(compile_behaviour(node))
+
+
+def _behaviour(behaviour: Behaviour) -> Evaluate:
+    key, empty = behaviour.key, behaviour.empty
+
+    def run(facts: Facts) -> Truth:
+        timeline = facts.get(key)
+        if timeline is WITHHELD:
+            return None
+        moment = moments.micros(facts)
+        return None if moment is None else timeline_at(empty if timeline is None else timeline, moment).truth
+
+    return run
 
 
 def _field(field: Field, groups: Groups) -> Evaluate:

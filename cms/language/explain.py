@@ -12,11 +12,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cms.language import moments
+from cms.language.behaviour import compile_behaviour
 from cms.language.kleene import Truth, every, negate, some
 from cms.language.membership import compile_membership, members
-from cms.language.nodes import SEGMENTS, Comparison, Condition, Field, Junction, Negation, Node, Operators
+from cms.language.nodes import (
+    SEGMENTS,
+    Comparison,
+    Condition,
+    Did,
+    Field,
+    Junction,
+    Negation,
+    Node,
+    Operators,
+    Sequence,
+)
 from cms.language.operators import WITHHELD, Groups, equals, passes
-from cms.language.phrases import comparison_phrase, field_phrase, node_phrase
+from cms.language.phrases import behaviour_phrase, comparison_phrase, field_phrase, node_phrase
 from cms.language.vocabulary import Vocabulary
 
 _PLAIN: Final = Vocabulary()
@@ -59,10 +71,19 @@ class _Walk:
     def node(self, node: Node) -> Explanation:
         if isinstance(node, Field):
             return self._field(node)
+        if isinstance(node, Did | Sequence):
+            return Explanation(self._behaviour(node), node.pointer, behaviour_phrase(node, self.vocabulary))
         parts = (node.part,) if isinstance(node, Negation) else node.parts
         children = tuple(self.node(_lone(part)) for part in parts)
         truth = _joined(node, tuple(child.truth for child in children))
         return Explanation(truth, node.pointer, node_phrase(node, self.vocabulary), children)
+
+    def _behaviour(self, node: Did | Sequence) -> Truth:
+        timeline, moment = self.facts.get(node.key), moments.micros(self.facts)
+        if timeline is WITHHELD or moment is None:
+            return None
+        known = compile_behaviour(node).empty if timeline is None else timeline
+        return next(span.truth for span in known if span.until is None or moment < span.until)
 
     def _field(self, field: Field) -> Explanation:
         text, children = field_phrase(field, self.vocabulary), self._tests(field)

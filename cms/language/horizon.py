@@ -1,6 +1,6 @@
 """When the truth of one operand can next change without any event.
 
-Goes in: a test of ``context.hour``, ``context.weekday``, ``context.time`` or ``X.days_ago``, and the facts. Comes out:
+Goes in: a test of ``context.hour``, ``context.weekday``, ``context.time`` or ``X.days_ago``, or a behaviour, and the facts. Comes out:
 an aware UTC instant, exact over changes of summer time, or ``None``. Rule: a fact that is absent or withheld has no
 horizon, and neither has a test that time cannot change.
 """
@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final, TypeAlias
 
 from cms.language import coercion, moments
+from cms.language.behaviour import Behaviour, timeline_at
 from cms.language.matchers import Matcher
 from cms.language.nodes import Choices, Comparison, Constant, Field, Frozen, Object, Operand, Operators
 from cms.language.operators import WITHHELD
@@ -45,6 +46,19 @@ def horizon(field: Field, check: Matcher) -> Horizon | None:
     if field.name.endswith(DAYS_AGO):
         return _ages(field, check)
     return None
+
+
+def behaviour_horizon(behaviour: Behaviour) -> Horizon | None:
+    """Build the function from facts to when a behaviour's answer next changes while nothing new happens."""
+
+    def next_change(facts: Mapping[str, Any]) -> datetime | None:
+        timeline, moment = facts.get(behaviour.key), moments.micros(facts)
+        if timeline is WITHHELD or moment is None:
+            return None
+        until = timeline_at(behaviour.empty if timeline is None else timeline, moment).until
+        return None if until is None else moments.EPOCH + timedelta(microseconds=until)
+
+    return next_change
 
 
 def _clock(name: str, check: Matcher) -> Horizon | None:

@@ -7,8 +7,10 @@ fact and segment whose value can influence the answer, and names inside ``$elemM
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2s
 from typing import Any, Literal, TypeAlias
 
 SEGMENTS = "segments"
@@ -116,24 +118,71 @@ class Negation:
 
 
 @dataclass(frozen=True, slots=True)
+class Did:
+    """``$did``: how much of something happened, in a window of time, for one value of a property at least."""
+
+    event: str
+    where: Condition | None
+    within: str | None
+    by: str | None
+    aggregate: str
+    of: str | None
+    test: Value
+    pointer: str = field(default="", compare=False)
+
+    @property
+    def key(self) -> str:
+        """Return the name under which its timeline stands among facts."""
+        return f"$did:{_digest(to_json(self))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a sequence: an event that comes next, or one that does not."""
+
+    event: str
+    where: Condition | None
+    absent: bool
+    pointer: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """``$seq``: events in order, each at most ``gap`` after the one before."""
+
+    steps: tuple[Step, ...]
+    gap: str | None
+    since: str | None
+    by: str | None
+    pointer: str = field(default="", compare=False)
+
+    @property
+    def key(self) -> str:
+        """Return the name under which its timeline stands among facts."""
+        return f"$seq:{_digest(to_json(self))}"
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """One JSON object of the grammar: all its parts must hold; an empty one is true."""
 
-    parts: tuple[Field | Junction | Negation, ...]
+    parts: tuple[Field | Junction | Negation | Did | Sequence, ...]
     pointer: str = field(default="", compare=False)
 
 
 Value: TypeAlias = Constant | Operators
 Operand: TypeAlias = Constant | Operators | Choices | Condition
-Node: TypeAlias = Condition | Junction | Negation | Field
+Behavioural: TypeAlias = Did | Sequence
+Node: TypeAlias = Condition | Junction | Negation | Field | Did | Sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The facts and segments a rule can depend on, named as in the vocabulary."""
+    """The facts and segments a rule can depend on, named as in the vocabulary, and what people did."""
 
     facts: frozenset[str]
     segments: frozenset[str]
+    behaviours: frozenset[Did | Sequence] = frozenset()
 
 
 def thaw(value: Frozen) -> Any:
@@ -164,6 +213,32 @@ def to_json(node: Node | Operand | Comparison) -> Any:
             return [to_json(item) for item in items]
         case Constant(value):
             return thaw(value)
+        case Did() | Sequence():
+            return _spelled_behaviour(node)
+
+
+def _spelled_behaviour(node: Did | Sequence) -> dict[str, Any]:
+    if isinstance(node, Sequence):
+        steps = [_present(event=s.event, where=_where(s.where), absent=s.absent or None) for s in node.steps]
+        return {"$seq": _present(steps=steps, gap=node.gap, since=node.since, by=node.by)}
+    test = to_json(node.test)
+    aggregate = test if node.aggregate == "count" else {"of": node.of, **test}
+    said = _present(event=node.event, where=_where(node.where), within=node.within, by=node.by)
+    return {"$did": {**said, node.aggregate: aggregate}}
+
+
+def _where(condition: Condition | None) -> Any:
+    return None if condition is None else to_json(condition)
+
+
+def _present(**members: Any) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _digest(spelled: Any) -> str:
+    """Return a short digest of a JSON value, the same however its members are ordered."""
+    text = json.dumps(spelled, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return blake2s(text.encode(), digest_size=8).hexdigest()
 
 
 def fields(node: Node) -> Iterator[Field]:
@@ -176,6 +251,18 @@ def fields(node: Node) -> Iterator[Field]:
         case Condition(parts) | Junction(_, parts):
             for child in parts:
                 yield from fields(child)
+
+
+def behaviours(node: Node) -> Iterator[Did | Sequence]:
+    """Yield every behaviour of a rule in the order it was written."""
+    match node:
+        case Did() | Sequence():
+            yield node
+        case Negation(part):
+            yield from behaviours(part)
+        case Condition(parts) | Junction(_, parts):
+            for child in parts:
+                yield from behaviours(child)
 
 
 def segment_keys(value: Operand) -> Iterator[tuple[str, str]]:
@@ -197,4 +284,5 @@ def reads(node: Node) -> Reads:
     """Collect what a rule reads; ``X.days_ago`` is listed under that name, ``segments`` by their keys."""
     named = list(fields(node))
     keys = (key for item in named if item.name == SEGMENTS for key, _ in segment_keys(item.value))
-    return Reads(frozenset(item.name for item in named) - {SEGMENTS}, frozenset(keys))
+    facts = frozenset(item.name for item in named) - {SEGMENTS}
+    return Reads(facts, frozenset(keys), frozenset(behaviours(node)))

@@ -7,7 +7,8 @@ faster closures, ``explain`` calls them as they stand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import abc
+from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -20,6 +21,7 @@ from cms.language.nodes import (
     Comparison,
     Condition,
     Constant,
+    Did,
     Field,
     Frozen,
     Junction,
@@ -28,11 +30,12 @@ from cms.language.nodes import (
     Object,
     Operand,
     Operators,
+    Sequence,
     Value,
     thaw,
 )
 
-Groups: TypeAlias = Mapping[str, Sequence[Any]]
+Groups: TypeAlias = Mapping[str, abc.Sequence[Any]]
 _ABSENT: Final = object()
 
 
@@ -105,6 +108,8 @@ def matches(element: Any, condition: Node, groups: Groups) -> bool:
             return not matches(element, part, groups)
         case Junction("$and", parts):
             return all(matches(element, part, groups) for part in parts)
+        case Did() | Sequence():
+            return False  # behaviour is asked of people, never of the elements of a list
         case Junction(operator, parts):
             some = not parts or any(matches(element, part, groups) for part in parts)
             return some == (operator == "$or")
@@ -130,7 +135,7 @@ def finds(source: str, value: Any, *, folded: bool) -> bool:
         return False
 
 
-def is_in(value: Any, choices: Sequence[Any], *, folded: bool = False) -> bool:
+def is_in(value: Any, choices: abc.Sequence[Any], *, folded: bool = False) -> bool:
     """Say whether a value, or an element of a list, is one of the choices."""
     values = value if isinstance(value, list) else [value]
     if folded:

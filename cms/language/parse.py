@@ -11,11 +11,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
+from cms.language.behaviour.reading import read_did, read_sequence
 from cms.language.nodes import (
     Choices,
     Comparison,
     Condition,
     Constant,
+    Did,
     Field,
     Frozen,
     Junction,
@@ -25,6 +27,7 @@ from cms.language.nodes import (
     Operators,
     Problem,
     RuleError,
+    Sequence,
     Value,
 )
 
@@ -79,9 +82,18 @@ class _Reader:
         parts = (self._part(key, value, pointer, depth) for key, value in source.items())
         return Condition(tuple(part for part in parts if part is not None), pointer)
 
+    def value(self, source: object, pointer: str, depth: int) -> Value:
+        return self._value(source, pointer, depth)
+
+    def enter(self, pointer: str, depth: int) -> None:
+        self._enter(pointer, depth)
+
+    def report(self, code: str, pointer: str, message: str) -> None:
+        self._report(code, pointer, message)
+
     def _part(
         self, key: object, source: object, parent: str, depth: int
-    ) -> Field | Junction | Negation | None:
+    ) -> Field | Junction | Negation | Did | Sequence | None:
         pointer = step(parent, key)
         if not self._is_name(key, pointer):
             return None
@@ -89,7 +101,11 @@ class _Reader:
             return self._junction(str(key), source, pointer, depth)
         if key == "$not":
             return Negation(self.condition(source, pointer, depth + 1), pointer)
-        if key in BEHAVIOUR or key in OPERATORS:
+        if key in BEHAVIOUR:
+            self._enter(pointer, depth)
+            read = read_did if key == "$did" else read_sequence
+            return read(source, pointer, depth, self)
+        if key in OPERATORS:
             self._misplaced(str(key), pointer)
             return None
         return Field(str(key), self._value(source, pointer, depth), pointer)
@@ -221,15 +237,14 @@ class _Reader:
             self._give_up("too_deep", pointer, f"Conditions lie at most {MAX_DEPTH} levels deep.")
 
     def _misplaced(self, operator: str, pointer: str) -> None:
-        if operator in BEHAVIOUR:
-            self._unknown(operator, pointer)
-        else:
-            self._report(
-                "misplaced_operator", pointer, f"{operator} stands below the name of a fact, not beside it."
-            )
+        self._report(
+            "misplaced_operator", pointer, f"{operator} stands below the name of a fact, not beside it."
+        )
 
     def _unknown(self, operator: str, pointer: str) -> None:
-        if not operator.startswith("$"):
+        if operator in BEHAVIOUR:
+            sentence = f"{operator} stands beside facts, not below one."
+        elif not operator.startswith("$"):
             sentence = f"'{operator}' stands among operators, but is none."
         else:
             sentence = f"The unknown operator {operator} is not available."

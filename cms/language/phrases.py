@@ -7,21 +7,25 @@ the part asks, and nothing of any visitor.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cms.language import coercion, moments
+from cms.language.behaviour.phrases import did_phrase, sequence_phrase
 from cms.language.nodes import (
     SEGMENTS,
     Choices,
     Comparison,
     Condition,
     Constant,
+    Did,
     Field,
     Junction,
     Negation,
     Node,
     Operand,
     Operators,
+    Sequence,
     Value,
     thaw,
 )
@@ -75,6 +79,28 @@ def node_phrase(node: Node, vocabulary: Vocabulary) -> str:
             return f"not ({node_phrase(part, vocabulary)})"
         case Field():
             return field_phrase(node, vocabulary)
+        case Did() | Sequence():
+            return behaviour_phrase(node, vocabulary)
+
+
+def behaviour_phrase(node: Did | Sequence, vocabulary: Vocabulary) -> str:
+    """Return what somebody must have done, in words."""
+
+    def of_condition(condition: Condition) -> str:
+        return node_phrase(_short_names(condition), vocabulary)
+
+    if isinstance(node, Did):
+        return did_phrase(node, of_condition, lambda subject, did: value_phrase(subject, did.test))
+    return sequence_phrase(node, of_condition)
+
+
+def _short_names(condition: Condition) -> Condition:
+    """Name properties without the word before them."""
+    parts = (
+        replace(part, name=part.name.removeprefix("properties.")) if isinstance(part, Field) else part
+        for part in condition.parts
+    )
+    return replace(condition, parts=tuple(parts))
 
 
 def field_phrase(field: Field, vocabulary: Vocabulary) -> str:

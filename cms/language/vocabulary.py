@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 DAYS_AGO: Final = ".days_ago"
+SEGMENT_BY: Final = ("segment.", ".by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,16 @@ class SegmentName:
     purposes: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class EventName:
+    """An event as rules see it; ``properties`` maps a path such as ``properties.price`` to its type."""
+
+    key: str
+    title: str = ""
+    purposes: frozenset[str] = frozenset()
+    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
 def _context(name: str, type_: str, title: str, *options: str) -> Fact:
     return Fact(f"context.{name}", type_, title=title, options=options)
 
@@ -68,18 +79,34 @@ CONTEXT: Final[Mapping[str, Fact]] = {
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Facts by name, segments by key, attributes by name (each locale → its default)."""
+    """Facts by name, segments by key, attributes by name (each locale → its default), events by name.
+
+    ``behaviour``: the rule may ask what people did. ``strict_events``: only of events that are known.
+    """
 
     facts: Mapping[str, Fact] = field(default_factory=dict)
     segments: Mapping[str, SegmentName] = field(default_factory=dict)
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    events: Mapping[str, EventName] = field(default_factory=dict)
+    strict_events: bool = False
+    behaviour: bool = False
 
     def find(self, name: str) -> Fact | None:
         """Return the fact of this name, ``X.days_ago`` of a date fact included, or ``None``."""
         found = self.facts.get(name) or CONTEXT.get(name)
         if found is None and name.endswith(DAYS_AGO):
             return self._days_ago(name)
+        if found is None and name.startswith(SEGMENT_BY[0]) and name.endswith(SEGMENT_BY[1]):
+            return self._by(name)
         return found
+
+    def _by(self, name: str) -> Fact | None:
+        """Return ``segment.KEY.by``: the value for which somebody is in a segment."""
+        key = name.removeprefix(SEGMENT_BY[0]).removesuffix(SEGMENT_BY[1])
+        segment = self.segments.get(key)
+        if segment is None or not segment.purposes:
+            return None
+        return Fact(name, "text", purposes=segment.purposes, title=f"what {segment.title} is about")
 
     def _days_ago(self, name: str) -> Fact | None:
         date = self.facts.get(name.removesuffix(DAYS_AGO))
@@ -99,4 +126,7 @@ class Vocabulary:
             {**self.facts, **other.facts},
             {**self.segments, **other.segments},
             {**self.attributes, **other.attributes},
+            {**self.events, **other.events},
+            self.strict_events or other.strict_events,
+            self.behaviour or other.behaviour,
         )

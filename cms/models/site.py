@@ -40,6 +40,10 @@ class Site(models.Model):
     requires_key = models.BooleanField(
         default=False, help_text="Published pages are answered only to a key with the scope 'deliver'."
     )
+    strict_events = models.BooleanField(
+        default=False,
+        help_text="Take only events of the catalogue, in their declared shape, and refuse rules over others.",
+    )
     epoch = models.PositiveBigIntegerField(default=1, editable=False)
     directory_version = models.PositiveBigIntegerField(default=1, editable=False)
     catalogue_version = models.PositiveBigIntegerField(default=1, editable=False)

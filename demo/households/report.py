@@ -19,7 +19,8 @@ from demo.households.journal import Person
 from demo.households.load import PURPOSES, TYPE
 from demo.households.messages import item_key, moment, traits_of
 from demo.households.source import POPULAR_HOUSEHOLDS, Household, Source
-from personalization.models import Event, Membership, Profile, SegmentRun
+from personalization.folding import catch_up
+from personalization.models import Event, Profile, Segment
 from personalization.segments.refresh import refresh
 
 DAY: Final = dt.timedelta(days=1)
@@ -59,7 +60,9 @@ def compare(
 ) -> list[Row]:
     """Return the whole table; brings the segments up to date first."""
     households = source.households()
-    refresh(site, scope=SegmentRun.Scope.EVERYBODY, now=now)
+    while catch_up(site, now=now):
+        pass
+    refresh(site, now=now)
     stored = _stored(people, now)
     products = [item_key(product.id) for product in source.products(bought_by=bought_by)]
     return [
@@ -76,9 +79,10 @@ def _stored(people: Mapping[int, Person], now: dt.datetime) -> Stored:
     consented = sum(gates_of(row, now=now.timestamp()).granted >= set(PURPOSES) for row in states)
     events = Event.objects.filter(subject_key__in=household_of, name="Order Completed").count()
     members: dict[str, set[int]] = {}
-    rows = Membership.objects.filter(subject_key__in=household_of)
-    for segment, subject in rows.values_list("segment__key", "subject_key"):
-        members.setdefault(segment, set()).add(household_of[subject])
+    keys = dict(Segment.objects.values_list("pk", "key"))
+    for subject, profile in profiles.items():
+        for pk in profile.segments:
+            members.setdefault(keys[pk], set()).add(household_of[subject])
     return Stored(
         profiles={household_of[key]: profile for key, profile in profiles.items()},
         consented=consented,

@@ -13,7 +13,7 @@ from consent.models import PropagationJob
 from personalization.admin.runs import duration_of
 from personalization.models import Segment, SegmentRun
 from personalization.segments.directory import is_exempt
-from personalization.segments.refresh import stale
+from personalization.segments.refresh import waiting
 
 LOOKED_AT = 200  # pages whose drafts are compared with what is published
 
@@ -51,7 +51,7 @@ def _segments() -> dict[str, Any]:
 
 def _run() -> dict[str, Any]:
     run = SegmentRun.objects.first()
-    lag = stale(current_site())
+    lag = waiting(current_site())
     said = f"{when(run.started_at)}, {duration_of(run)}; {lag} waiting" if run else "not yet"
     number = f"{run.entered} in, {run.left} out" if run else "–"
     return _card("Last segment run", number, said, "personalization_segmentrun_changelist")

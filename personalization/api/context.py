@@ -5,7 +5,6 @@ In: a request and the names that a plan reads. Out: only these. What a key with 
 """
 
 import datetime as dt
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,25 +14,12 @@ from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError
 
 from personalization.delivery import Context, local_time
+from personalization.devices import device_of
 from personalization.plan import BoundPlan
 from personalization.plans import SiteFacts
 
-_TABLET = re.compile(r"iPad|Tablet|PlayBook|Silk|Android(?!.*Mobile)", re.IGNORECASE)
-_MOBILE = re.compile(r"Mobi|iPhone|iPod|Android.*Mobile|Windows Phone|Opera Mini", re.IGNORECASE)
-_DESKTOP = re.compile(r"Windows NT|Macintosh|X11|CrOS|Linux x86_64", re.IGNORECASE)
 MAX_CONTEXT_BYTES = 4096
 SETTABLE = ("device", "locale", "country", "time", "weather", "referrer", "campaign")
-
-
-def device_of(agent: str, mobile_hint: str | None = None) -> str:
-    """Return `mobile`, `tablet`, `desktop` or `other`."""
-    if mobile_hint == "?1":
-        return "mobile"
-    for name, pattern in (("tablet", _TABLET), ("mobile", _MOBILE), ("desktop", _DESKTOP)):
-        if pattern.search(agent[:512]):
-            return name
-    return "other"
-
 
 _READERS: Mapping[str, Callable[[HttpRequest], Any]] = {
     "context.device": lambda r: device_of(r.headers.get("User-Agent", ""), r.headers.get("Sec-CH-UA-Mobile")),

@@ -19,6 +19,7 @@ from rest_framework.exceptions import APIException
 from consent.api.asking import limit, visitor_of
 from personalization.api.access import Key, find_key
 from personalization.api.pages import error_answer, refused
+from personalization.ingest.counts import note
 from personalization.ingest.message import KINDS, Malformed, Message, read
 from personalization.ingest.store import Outcome, Sender, keep
 
@@ -68,7 +69,10 @@ def collect(request: HttpRequest, call: str) -> HttpResponse:
         response = error_answer(503, "unavailable", "Events cannot be stored right now; send them again.")
         response.headers["Retry-After"] = "2"
         return response
-    return JsonResponse({"success": True, "accepted": outcome.accepted, "dropped": dict(outcome.dropped)})
+    answer = {"success": True, "accepted": outcome.accepted, "dropped": dict(outcome.dropped)}
+    if outcome.traits:
+        answer["traits"] = outcome.traits
+    return JsonResponse(answer)
 
 
 def _body(request: HttpRequest) -> bytes:
@@ -139,6 +143,7 @@ def _take(request: HttpRequest, call: str, body: dict[str, Any], key: Key) -> Ou
     sender = Sender(key.prefix, key.secret, key.site_id, visitor_of(request))
     kept = keep(messages, sender=sender, now=now) if messages else Outcome()
     kept.dropped.update(outcome.dropped)
+    note(key.site_id, {("*", reason): n for reason, n in outcome.dropped.items()})
     return kept
 
 

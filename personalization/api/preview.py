@@ -98,7 +98,15 @@ def preview(asked: Mapping[str, Any], *, now: dt.datetime) -> Decision:
     local = stated.get("time") or now.astimezone(zoneinfo.ZoneInfo(site.time_zone))
     context = {f"context.{name}": one for name, one in stated.items() if name != "time"} | clock_facts(local)
     context |= {"context.locale": locale, "context.path": path}
-    known = facts.cut(plan.facts, visitor=visitor, context=context, now=local)
+    known = facts.cut(
+        plan.facts,
+        plan.behaviours,
+        visitor=visitor,
+        context=context,
+        now=local,
+        here=plan.here,
+        scores=plan.scores,
+    )
     forced = _forced(plan, asked.get("force") or {})
     return decide(
         plan,

@@ -8,17 +8,19 @@ import datetime as dt
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cms.fields import as_date
 from consent.gates import Gates
-from personalization.fold import ORDER, Change
+from personalization.devices import device_of
+from personalization.fold import DEVICE
+from personalization.ingest.catalogue import DeclaredEvent
 from personalization.ingest.message import Message
 
 # What an event may be used for, unless the catalogue of events says otherwise.
 EVENT_PURPOSES: Final = frozenset({"analytics", "personalization", "profiling"})
+SENSITIVE: Final = "sensitive"  # needed in addition, never enough alone
 FUTURE: Final = dt.timedelta(hours=24)
 _BOTS = re.compile(r"bot\b|crawl|spider|slurp|facebookexternalhit|curl/|wget/", re.IGNORECASE)
 
@@ -26,9 +28,9 @@ _BOTS = re.compile(r"bot\b|crawl|spider|slurp|facebookexternalhit|curl/|wget/", 
 class Drop(Exception):
     """A message is not kept; the reason is counted and answered."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, traits: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.traits = reason, traits or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,29 @@ class Known:
     trusted: bool
     received_at: dt.datetime
     retention: dt.timedelta
+    events: Mapping[str, DeclaredEvent] = field(default_factory=dict)
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody said of themselves: traits by key, and apart from them those that tell who it is."""
+
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    identifying: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)  # key → why it is not kept
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A message that is kept, stamped with what it may be used for, and what it means for the profile."""
+    """A message that is kept, stamped with what it may be used for."""
 
     message: Message
     subject: uuid.UUID
     purposes: frozenset[str]
-    change: Change | None
+    said: Said | None
+    properties: Mapping[str, Any]
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,8 @@ class _Judged:
     message: Message
     known: Known
     purposes: frozenset[str] = frozenset()
-    change: Change | None = None
+    said: Said | None = None
+    warning: str = ""
 
 
 def identify_subject(judged: _Judged) -> _Judged:
@@ -94,15 +110,37 @@ def check_clock(judged: _Judged) -> _Judged:
     return judged
 
 
+def look_up(judged: _Judged) -> _Judged:
+    """Compare with the catalogue: a strict site takes only what is declared there, and in its shape."""
+    message, known = judged.message, judged.known
+    declared = known.events.get(message.name)
+    if declared is None or message.kind == "identify":
+        if known.strict and message.kind == "track":
+            raise Drop("undeclared_event")
+        return judged
+    if declared.from_server and not known.trusted:
+        raise Drop("untrusted")
+    if declared.check(message.properties) is None:
+        return judged
+    if known.strict:
+        raise Drop("schema")
+    return replace(judged, warning="schema")
+
+
 def stamp(judged: _Judged) -> _Judged:
     """Stamp the purposes that are granted now; the message itself may only narrow them."""
-    granted = judged.known.gates.granted - {k for k, v in judged.message.preferences.items() if v is not True}
-    if judged.message.kind == "identify":
+    message = judged.message
+    granted = judged.known.gates.granted - {k for k, v in message.preferences.items() if v is not True}
+    if message.kind == "identify":
         return replace(judged, purposes=granted)
-    purposes = EVENT_PURPOSES & granted
+    declared = judged.known.events.get(message.name)
+    wanted = declared.purposes if declared is not None and declared.purposes else EVENT_PURPOSES
+    if SENSITIVE in wanted and SENSITIVE not in granted:
+        raise Drop("no_consent")
+    purposes = (wanted - {SENSITIVE}) & granted
     if not purposes:
         raise Drop("no_consent")
-    return replace(judged, purposes=purposes)
+    return replace(judged, purposes=purposes | (wanted & {SENSITIVE}))
 
 
 def take_traits(judged: _Judged) -> _Judged:
@@ -113,25 +151,20 @@ def take_traits(judged: _Judged) -> _Judged:
         return _only_named(judged)
     kept: dict[str, Any] = {}
     identifying: dict[str, Any] = {}
+    dropped: dict[str, str] = {}
     purposes: set[str] = set()
-    reason = "undeclared"
     for key, value in judged.message.traits.items():
         trait = judged.known.traits.get(key)
         refusal = _trait_refusal(trait, judged)
-        if trait is None or refusal:
-            reason = refusal
-            continue
-        typed = None if value is None else as_type(value, trait.type)
-        if typed is None and value is not None:
-            reason = "wrong_type"
+        typed = None if trait is None or value is None else as_type(value, trait.type)
+        if trait is None or refusal or (typed is None and value is not None):
+            dropped[key] = refusal or "wrong_type"
             continue
         (identifying if trait.identifying else kept)[key] = typed
         purposes.add(trait.purpose)
     if not kept and not identifying:
-        raise Drop(reason)
-    return replace(
-        judged, purposes=frozenset(purposes), change=Change(kept, identifying, purposes=frozenset(purposes))
-    )
+        raise Drop(list(dropped.values())[-1], dropped)
+    return replace(judged, purposes=frozenset(purposes), said=Said(kept, identifying, dropped))
 
 
 def _only_named(judged: _Judged) -> _Judged:
@@ -148,54 +181,6 @@ def _trait_refusal(trait: DeclaredTrait | None, judged: _Judged) -> str:
     if trait.purpose not in judged.purposes:
         return "no_consent"
     return "untrusted" if trait.from_server and not judged.known.trusted else ""
-
-
-def count_orders(judged: _Judged) -> _Judged:
-    """An order changes the computed facts, if it may be used for pages."""
-    if (
-        judged.message.name != ORDER
-        or judged.message.kind != "track"
-        or "personalization" not in judged.purposes
-    ):
-        return judged
-    properties = judged.message.properties
-    change = Change(
-        orders=1,
-        revenue=amount(properties),
-        ordered_at=judged.message.happened_at,
-        categories={name: count for _, name, count in bought(properties) if name},
-        purposes=judged.purposes,
-    )
-    return replace(judged, change=change)
-
-
-def amount(properties: Mapping[str, Any]) -> Decimal:
-    """Return what an order was worth: `revenue`, else `total`, else `value`; 0 when none of them is a number."""
-    for name in ("revenue", "total", "value"):
-        value = properties.get(name)
-        if value is None or isinstance(value, bool):
-            continue
-        try:
-            number = Decimal(str(value))
-        except InvalidOperation:
-            continue
-        if number.is_finite() and abs(number) < Decimal(10) ** 11:
-            return number.quantize(Decimal("0.0001"))
-    return Decimal(0)
-
-
-def bought(properties: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    """Return (item, category, quantity) of each product in an order, one entry per item."""
-    found: dict[tuple[str, str], int] = {}
-    products = properties.get("products")
-    for product in products if isinstance(products, list) else ():
-        if not isinstance(product, dict):
-            continue
-        quantity = product.get("quantity", 1)
-        quantity = int(quantity) if isinstance(quantity, (int, float)) and 0 < quantity < 10_000 else 1
-        key = (str(product.get("product_id", ""))[:100], str(product.get("category", ""))[:100])
-        found[key] = found.get(key, 0) + quantity
-    return [(item, category, count) for (item, category), count in found.items()]
 
 
 def as_type(value: Any, kind: str) -> Any:
@@ -220,9 +205,9 @@ STEPS: Final[tuple[Step, ...]] = (
     identify_subject,
     refuse_bots,
     check_clock,
+    look_up,
     stamp,
     take_traits,
-    count_orders,
 )
 
 
@@ -233,4 +218,15 @@ def judge(message: Message, known: Known) -> Accepted:
         judged = step(judged)
     if known.subject is None:
         raise Drop("no_consent")
-    return Accepted(judged.message, known.subject, judged.purposes, judged.change)
+    return Accepted(
+        message, known.subject, judged.purposes, judged.said, kept_properties(message), judged.warning
+    )
+
+
+def kept_properties(message: Message) -> Mapping[str, Any]:
+    """Return what is kept of an event; what somebody said of themselves is kept in the profile alone."""
+    if message.kind == "identify":
+        return {}
+    if not message.user_agent:
+        return message.properties
+    return {**message.properties, DEVICE: device_of(message.user_agent)}

@@ -2,10 +2,12 @@
 
 In: messages and how far their sender can be trusted. Out: how many were kept and why the others were not. The gates
 are read under a lock in the same transaction, so that nothing is written after a withdrawal; a message that came
-before changes nothing. Snapshots follow before the answer, memberships soon after.
+before changes nothing. Folding what happened into profiles comes afterwards (`folding.py`); until it has, Redis tells
+every page that the profile lags.
 """
 
 import datetime as dt
+import hashlib
 import os
 import signal
 import uuid
@@ -18,18 +20,20 @@ import orjson
 from django.conf import settings
 from django.db import connection, transaction
 
+from cms.models import Site
 from consent.gates import CLOSED, Gates
 from consent.hints import hint
 from consent.identities import claim, hash_is_valid
 from consent.models import ConsentState
 from consent.state import gates_of
-from personalization.fold import ORDER, Change
+from personalization.events import declared_events
+from personalization.ingest.counts import note
 from personalization.ingest.message import Message
-from personalization.ingest.pipeline import Accepted, DeclaredTrait, Drop, Known, bought, judge
-from personalization.models import Profile, Trait
-from personalization.profiles import apply_changes, publish_snapshots
+from personalization.ingest.pipeline import Accepted, DeclaredTrait, Drop, Known, judge
+from personalization.models import Trait
+from personalization.profiles import Statement, announce_touched, say
 
-SEGMENT_TASK = "personalization.tasks.segment_changed"
+FOLD_TASK = "personalization.tasks.fold_touched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +48,29 @@ class Sender:
 
 @dataclass(slots=True)
 class Outcome:
+    """What became of a call; `traits` are those that were not kept, with the reason of each."""
+
     accepted: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    traits: dict[str, str] = field(default_factory=dict)
+    sums: Counter[tuple[str, str]] = field(default_factory=Counter)  # (name, reason), for the counts by day
 
 
 def keep(messages: Sequence[Message], *, sender: Sender, now: dt.datetime) -> Outcome:
-    """Store what may be stored and fold it into the profiles it concerns."""
+    """Store what may be stored, and tell that the profiles it concerns lag behind."""
     outcome = Outcome()
     with transaction.atomic():
-        kept = list(_judged(messages, sender, now, outcome))
-        new = _insert(kept, sender, now)
-        outcome.dropped.update({"duplicate": len(kept) - len(new)} if len(kept) > len(new) else {})
-        outcome.accepted = len(new)
-        changed = _fold(new, sender, now)
+        judged = list(_judged(messages, sender, now, outcome))
+        stored = _insert(judged, sender, now)
+        new = _new_ones(judged, stored)
+        say(_said(new), site_id=sender.site_id, now=now)
         _join(new, sender)
-        _count_sales(new, sender)  # last: everybody's calls meet in these rows
     crash_at("after_commit")
-    publish_snapshots(changed)
-    if changed:
-        hint(SEGMENT_TASK)
+    announce_touched({subject: last for subject, (last, _) in stored.items()})
+    _count(outcome, judged, new)
+    note(sender.site_id, outcome.sums)
+    if stored:
+        hint(FOLD_TASK)
     return outcome
 
 
@@ -88,7 +96,8 @@ def _judged(
     """Yield the messages that every step keeps, and count the reasons of the others."""
     subjects = [subject_of(message, sender) for message in messages]
     gates = _gates({subject for subject in subjects if subject is not None}, now)
-    traits = declared_traits(sender.site_id)
+    traits, events = declared_traits(sender.site_id), declared_events(sender.site_id)
+    strict = Site.objects.filter(pk=sender.site_id, strict_events=True).exists()
     for message, subject in zip(messages, subjects, strict=True):
         known = Known(
             subject=subject if subject in gates else None,
@@ -97,15 +106,23 @@ def _judged(
             trusted=sender.trusted,
             received_at=now,
             retention=dt.timedelta(days=settings.EVENT_RETENTION_DAYS),
+            events=events,
+            strict=strict,
         )
         try:
             yield judge(message, known)
         except Drop as drop:
             outcome.dropped[drop.reason] += 1
+            outcome.traits.update(drop.traits)
+            outcome.sums[(message.name, drop.reason)] += 1
 
 
 def _gates(subjects: set[uuid.UUID], now: dt.datetime) -> dict[uuid.UUID, Gates]:
-    """Read what the subjects allow, locked until this transaction ends: no withdrawal can come in between."""
+    """Read what the subjects allow, locked until this transaction ends.
+
+    No withdrawal can come in between, and the events of one subject get their numbers in the order of commits:
+    that is what lets a profile remember how far it is by one number.
+    """
     rows = (
         ConsentState.objects.select_for_update(no_key=True)
         .filter(subject_id__in=subjects)
@@ -125,78 +142,90 @@ def declared_traits(site_id: int) -> dict[str, DeclaredTrait]:
 
 # The rows travel as one JSON text: an array of texts would be escaped twice, element by element, in Python.
 _INSERT = """
-INSERT INTO personalization_event
-  (site_id, key_prefix, message_id, subject_key, kind, name, properties, happened_at, received_at, purposes)
-SELECT %s, %s, m, s, k, n, p, h, %s, g
-FROM json_to_recordset(%s::json) AS rows(m text, s uuid, k text, n text, p jsonb, h timestamptz, g text[])
-ON CONFLICT (key_prefix, message_id) DO NOTHING
-RETURNING message_id
+WITH sent AS (
+  SELECT * FROM json_to_recordset(%(rows)s::json)
+  AS sent(d uuid, m text, s uuid, k text, n text, p jsonb, h timestamptz, g text[])
+), fresh AS (
+  INSERT INTO personalization_eventseen (digest, seen_at) SELECT d, %(now)s FROM sent ORDER BY d
+  ON CONFLICT DO NOTHING RETURNING digest
+), kept AS (
+  INSERT INTO personalization_event
+    (site_id, key_prefix, message_id, subject_key, kind, name, properties, happened_at, received_at, purposes)
+  SELECT %(site)s, %(key)s, m, s, k, n, p, h, %(now)s, g FROM sent JOIN fresh ON digest = d
+  RETURNING id, subject_key, message_id
+), lagging AS (
+  INSERT INTO personalization_touched (site_id, subject_key, at)
+  SELECT DISTINCT %(site)s::bigint, subject_key, %(now)s::timestamptz FROM kept
+)
+SELECT subject_key, max(id), array_agg(message_id) FROM kept GROUP BY subject_key
 """
 
 
-def _insert(kept: Sequence[Accepted], sender: Sender, now: dt.datetime) -> list[Accepted]:
-    """Insert the events in one statement; return those that were not there already."""
-    by_id: dict[str, Accepted] = {}
-    for one in kept:
-        by_id.setdefault(one.message.message_id, one)
-    rows = sorted(by_id.values(), key=lambda one: one.message.message_id)
+def _insert(
+    judged: Sequence[Accepted], sender: Sender, now: dt.datetime
+) -> dict[uuid.UUID, tuple[int, frozenset[str]]]:
+    """Insert the events in one statement; return, per subject, the last number and the ids that were new."""
+    rows = {one.message.message_id: _row(one, sender) for one in reversed(judged)}
     if not rows:
-        return []
-    written = orjson.dumps([_row(one) for one in rows]).decode()
+        return {}
+    written = orjson.dumps(list(rows.values())).decode()
+    values: dict[str, Any] = {"rows": written, "now": now, "site": sender.site_id, "key": sender.key_prefix}
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [sender.site_id, sender.key_prefix, now, written])
-        inserted = {row[0] for row in cursor.fetchall()}
-    return [one for one in rows if one.message.message_id in inserted]
+        cursor.execute(_INSERT, values)
+        return {subject: (last, frozenset(ids)) for subject, last, ids in cursor.fetchall()}
 
 
-def _row(one: Accepted) -> dict[str, Any]:
+def _row(one: Accepted, sender: Sender) -> dict[str, Any]:
     """Return an event as the insert reads it."""
     message = one.message
-    # what somebody said of themselves is kept in the profile alone, where it can be sealed and erased
-    properties = {} if message.kind == "identify" else dict(message.properties)
     return {
+        "d": digest(sender.key_prefix, message.message_id),
         "m": message.message_id,
         "s": one.subject,
         "k": message.kind,
         "n": message.name,
-        "p": properties,
+        "p": one.properties,
         "h": message.happened_at,
         "g": sorted(one.purposes),
     }
 
 
-def _fold(new: Sequence[Accepted], sender: Sender, now: dt.datetime) -> list[Profile]:
-    changes: dict[uuid.UUID, list[Change]] = {}
-    for one in sorted(new, key=lambda one: one.message.happened_at):
-        changes.setdefault(one.subject, []).append(one.change or Change(purposes=one.purposes))
-    return apply_changes(changes, site_id=sender.site_id, now=now) if changes else []
+def digest(key_prefix: str, message_id: str) -> str:
+    """Return the digest by which a message is known again."""
+    return hashlib.sha256(f"{key_prefix} {message_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-_SALES = """
-INSERT INTO personalization_itemsales (site_id, item, category, quantity)
-SELECT b.site_id, i, c, q FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS rows(i, c, q)
-JOIN cms_block b ON b.site_id = %s AND b.key = i AND b.live
-ON CONFLICT (site_id, item) DO UPDATE
-SET quantity = personalization_itemsales.quantity + excluded.quantity, category = excluded.category
-"""
+def _new_ones(
+    judged: Sequence[Accepted], stored: dict[uuid.UUID, tuple[int, frozenset[str]]]
+) -> list[Accepted]:
+    """Return the messages that were stored now, the first of each id, in the order in which they happened."""
+    new: dict[str, Accepted] = {}
+    for one in judged:
+        if one.message.message_id in stored.get(one.subject, (0, frozenset()))[1]:
+            new.setdefault(one.message.message_id, one)
+    return sorted(new.values(), key=lambda one: one.message.happened_at)
 
 
-def _count_sales(new: Sequence[Accepted], sender: Sender) -> None:
-    """Count what was bought, over everybody: the component of personalised products chooses by it.
+def _said(new: Sequence[Accepted]) -> list[Statement]:
+    """Return what people said of themselves: kept in the profile alone, where it can be sealed and erased."""
+    return [
+        Statement(one.subject, one.message.happened_at, one.said.traits, one.said.identifying, one.purposes)
+        for one in new
+        if one.said is not None
+    ]
 
-    Only items of a catalogue are counted, so that what anybody may send cannot fill the table.
-    """
-    sold: dict[str, tuple[str, int]] = {}
+
+def _count(outcome: Outcome, judged: Sequence[Accepted], new: Sequence[Accepted]) -> None:
+    """Count what was kept, what was there already, and which traits were cut."""
+    outcome.accepted = len(new)
+    outcome.sums.update((one.message.name, "") for one in new)
+    outcome.sums.update((one.message.name, f"{one.warning}_warning") for one in new if one.warning)
+    if len(judged) > len(new):
+        outcome.dropped["duplicate"] += len(judged) - len(new)
+        outcome.sums[("*", "duplicate")] += len(judged) - len(new)
     for one in new:
-        if one.message.name == ORDER and one.change is not None:
-            for item, category, count in bought(one.message.properties):
-                if item:
-                    sold[item] = (category, sold.get(item, ("", 0))[1] + count)
-    if sold:
-        items = sorted(sold)
-        columns: list[list[Any]] = [items, [sold[i][0] for i in items], [sold[i][1] for i in items]]
-        with connection.cursor() as cursor:
-            cursor.execute(_SALES, [*columns, sender.site_id])
+        outcome.traits.update(one.said.dropped if one.said else {})
+    outcome.sums.update((f"trait {key}", reason) for key, reason in outcome.traits.items())
 
 
 def _join(new: Sequence[Accepted], sender: Sender) -> None:

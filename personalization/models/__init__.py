@@ -1,18 +1,46 @@
-"""People and segments in rows. A profile knows only the opaque subject key."""
+"""People, events and segments in rows. A profile knows only the opaque subject key."""
 
+from personalization.models.events import (
+    DeadLetter,
+    Event,
+    EventCount,
+    EventSeen,
+    EventType,
+    Exposure,
+)
 from personalization.models.keys import ApiKey
-from personalization.models.people import Event, ItemSales, Profile
-from personalization.models.segments import Attribute, Directory, Membership, Segment, SegmentRun, Trait
+from personalization.models.people import ItemSales, Profile, Touched
+from personalization.models.segments import (
+    Attribute,
+    Directory,
+    Membership,
+    Segment,
+    SegmentChange,
+    SegmentRun,
+    SegmentSize,
+    Trait,
+)
+from personalization.models.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiKey",
     "Attribute",
+    "DeadLetter",
     "Directory",
     "Event",
+    "EventCount",
+    "EventSeen",
+    "EventType",
+    "Exposure",
     "ItemSales",
     "Membership",
     "Profile",
     "Segment",
+    "SegmentChange",
     "SegmentRun",
+    "SegmentSize",
+    "Touched",
     "Trait",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

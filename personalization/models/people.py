@@ -1,7 +1,9 @@
-"""Profiles and what happened.
+"""Profiles: what is known about people.
 
-`Profile.version` grows with every change; `snapshot_version` and `segmented_version` say how far the copies in Redis
-and the stored memberships have followed. What lags is found by the sweep.
+Events come first and are folded in afterwards: `Touched` says whose profile lags, `folded_id` how far it is. Behaviour,
+memberships and the next moment at which time alone changes one of them (`due_at`) are kept with the profile, so that
+one row tells what delivery has to know. `version` grows with every change; `snapshot_version` says how far the copy in
+Redis has followed.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -26,54 +28,58 @@ class Profile(models.Model):
     categories = models.JSONField(
         default=dict, help_text="Category → number of items bought; the 50 most bought."
     )
+    features = models.JSONField(
+        default=dict, help_text="What else is computed: sessions, items seen and bought."
+    )
+    behaviour = models.JSONField(
+        default=dict, help_text="Behaviour of rules → its timeline, where it is not that of nobody."
+    )
+    behaviour_version = models.PositiveBigIntegerField(
+        default=0, help_text="The version of the directory's behaviours that it was computed for."
+    )
+    segments = ArrayField(
+        models.BigIntegerField(), default=list, help_text="Ids of the stored segments, in order; lists apart."
+    )
+    due_at = models.DateTimeField(
+        null=True, help_text="When a membership can next change without anything happening."
+    )
+    folded_id = models.BigIntegerField(default=0, help_text="The last event that is folded in.")
     held = ArrayField(
         models.CharField(max_length=50), default=list, help_text="Purposes for which something is kept."
     )
     version = models.PositiveBigIntegerField(default=1)
     snapshot_version = models.PositiveBigIntegerField(default=0)
-    segmented_version = models.PositiveBigIntegerField(default=0)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
 
     class Meta:
         indexes = [
-            models.Index(
-                fields=["subject_key"],
-                condition=Q(segmented_version__lt=F("version")),
-                name="profile_to_segment",
-            ),
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="profile_due"),
             models.Index(
                 fields=["subject_key"],
                 condition=Q(snapshot_version__lt=F("version")),
                 name="profile_to_snapshot",
             ),
             GinIndex(fields=["held"], name="profile_held"),
+            GinIndex(fields=["segments"], name="profile_segments"),
+            models.Index(fields=["behaviour_version"], name="profile_behaviour_version"),
         ]
 
     def __str__(self) -> str:
         return str(self.subject_key)
 
 
-class Event(models.Model):
-    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
-    key_prefix = models.CharField(max_length=16, help_text="The write key it came with.")
-    message_id = models.CharField(max_length=100)
-    subject_key = models.UUIDField()
-    kind = models.CharField(max_length=10)
-    name = models.CharField(max_length=200)
-    properties = models.JSONField(default=dict)
-    happened_at = models.DateTimeField()
-    received_at = models.DateTimeField()
-    purposes = ArrayField(
-        models.CharField(max_length=50), help_text="What it may be used for, stamped at receipt."
-    )
+class Touched(models.Model):
+    """A profile that lags behind its events; claimed with SKIP LOCKED, and gone when it has caught up."""
 
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["key_prefix", "message_id"], name="event_once")]
-        indexes = [models.Index(fields=["subject_key", "-happened_at"], name="event_by_subject")]
+    site = models.ForeignKey(  # no constraint: it would be checked once per row of a batch, and sites stay
+        Site, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    subject_key = models.UUIDField(db_index=True)
+    at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.subject_key)
 
 
 class ItemSales(models.Model):

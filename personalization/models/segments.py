@@ -63,6 +63,7 @@ class Attribute(models.Model):
 class Segment(models.Model):
     class Kind(models.TextChoices):
         RULE = "rule", "By rule"
+        SCORE = "score", "By score"
         LIST = "list", "By list"
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="segments")
@@ -70,6 +71,16 @@ class Segment(models.Model):
     title = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RULE)
     rule = models.JSONField(default=dict, blank=True)
+    score = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Points per condition, with caps and decay, and the threshold to enter.",
+    )
+    tiers = models.SlugField(
+        max_length=100,
+        blank=True,
+        help_text="Segments that name the same tiers exclude each other: one is in the first that holds.",
+    )
     parent = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
     )
@@ -112,6 +123,8 @@ class Segment(models.Model):
 
 
 class Membership(models.Model):
+    """Somebody on a list; memberships by rule or score stand in `Profile.segments`."""
+
     segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="memberships")
     subject_key = models.UUIDField(db_index=True)
     entered_at = models.DateTimeField()
@@ -123,17 +136,72 @@ class Membership(models.Model):
         return f"{self.segment}: {self.subject_key}"
 
 
+class SegmentChange(models.Model):
+    """Somebody entered or left a segment: the log that timelines show, and the outbox of webhooks and tasks."""
+
+    class Cause(models.TextChoices):
+        EVENT = "event", "Something happened"
+        TIME = "time", "Time passed"
+        SET = "set", "All were looked at"
+        LIST = "list", "A list was changed"
+        CONSENT = "consent", "Consent was withdrawn"
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="+", db_index=False)
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="changes", db_index=False)
+    subject_key = models.UUIDField()
+    entered = models.BooleanField()
+    at = models.DateTimeField()
+    cause = models.CharField(max_length=10, choices=Cause.choices)
+    event = models.CharField(max_length=200, blank=True, help_text="The name of the event that caused it.")
+    announced_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["subject_key", "at"], name="segment_change_by_subject"),
+            models.Index(fields=["segment", "at"], name="segment_change_by_segment"),
+            models.Index(
+                fields=["id"], condition=models.Q(announced_at__isnull=True), name="segment_change_waiting"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.segment_id} {'entered' if self.entered else 'left'}"
+
+
+class SegmentSize(models.Model):
+    """How many people a segment held at a moment; at most one row an hour."""
+
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="sizes", db_index=False)
+    at = models.DateTimeField()
+    size = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["segment", "at"], name="segment_size_once")]
+
+    def __str__(self) -> str:
+        return f"{self.segment_id}: {self.size}"
+
+
 class SegmentRun(models.Model):
-    """One refresh: of everybody, of the profiles that changed, or after a segment was changed."""
+    """One refresh: of everybody, of what was touched, or of those for whom time changed something."""
 
     class Scope(models.TextChoices):
         EVERYBODY = "everybody", "Everybody"
-        CHANGED = "changed", "Changed profiles"
+        BACKFILL = "backfill", "Behaviour of new rules"
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="+")
     scope = models.CharField(max_length=10, choices=Scope.choices)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
     started_at = models.DateTimeField()
+    alive_at = models.DateTimeField(null=True, help_text="A run that is silent for long is released.")
     finished_at = models.DateTimeField(null=True)
+    total = models.PositiveIntegerField(default=0, help_text="How many profiles there are to look at.")
+    error = models.TextField(blank=True)
     profiles = models.PositiveIntegerField(default=0)
     entered = models.PositiveIntegerField(default=0)
     left = models.PositiveIntegerField(default=0)

@@ -1,185 +1,91 @@
-"""Refresh who is in which segment, as a set: evaluate in batches, write only the difference.
+"""Look at everybody as a set: who is in which segment, written only where it differs.
 
-In: everybody, or the profiles that changed since they were last looked at. Out: a `SegmentRun` with what it found.
-Pages do not depend on it: delivery evaluates rules on the facts of the request. It serves sizes, lists and reports.
-A mixed segment is stored by its personal part: context counts as unknown, and who is not plainly out is in.
+In: a site. Out: a `SegmentRun` with what it found, or None when another process is at it. Pages do not depend on it:
+they evaluate rules on the facts of the request; events and due times keep the tables current. It finds what neither
+could, and counts.
 """
 
 import datetime as dt
 import uuid
-import zoneinfo
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Q
 
-from cms.language.evaluate import WITHHELD
-from cms.language.vocabulary import CONTEXT
 from cms.models import Site
-from consent.models import ConsentState
-from consent.state import gates_of
-from personalization.directory import CompiledSegment, Directory, belongs, compile_directory, facts_of
-from personalization.models import Directory as StoredDirectory
-from personalization.models import Profile, Segment, SegmentRun
-from personalization.profiles import facts_of as facts_of_profile
-from personalization.segments.directory import rebuild
-from personalization.visitor import Snapshot, Visitor
+from personalization.folding import look_again
+from personalization.models import Profile, SegmentRun, Touched
+from personalization.segments.sizes import recount
 
 BATCH: Final = 2_000
-CLOSES_AT: Final = 0.8  # of the minimum: opens at 50, closes under 40
+SILENT: Final = dt.timedelta(minutes=10)
 _LOCK: Final = 0x7E55E7A
 
 
-def refresh(site: Site, *, scope: SegmentRun.Scope, now: dt.datetime) -> SegmentRun | None:
-    """Bring the stored memberships up to date; None when another process is at it or nothing changed."""
-    rows = Profile.objects.filter(site=site)
-    if scope == SegmentRun.Scope.CHANGED:
-        rows = rows.filter(segmented_version__lt=F("version"))
-        if not rows.exists():
-            return None
+def refresh(site: Site, *, now: dt.datetime) -> SegmentRun | None:
+    """Bring the stored memberships of everybody up to date; None when another process is at it."""
+    release_stuck(site, now=now)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, site.pk])
         if not cursor.fetchone()[0]:
             return None
         try:
-            return _run(site, rows, scope, now)
+            return _run(site, now)
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, site.pk])
 
 
-def _run(site: Site, rows: Any, scope: SegmentRun.Scope, now: dt.datetime) -> SegmentRun:
-    run = SegmentRun.objects.create(site=site, scope=scope, started_at=now)
-    directory = current_directory(site)
-    stored = {s.key: s.pk for s in Segment.objects.filter(site=site, kind=Segment.Kind.RULE) if s.purposes}
-    segments = [s for s in directory.segments.values() if s.key in stored]
+def release_stuck(site: Site, *, now: dt.datetime) -> int:
+    """Close the runs whose process died, so that nobody takes them for running."""
+    stuck = SegmentRun.objects.filter(site=site, state=SegmentRun.State.RUNNING, alive_at__lt=now - SILENT)
+    return stuck.update(
+        state=SegmentRun.State.FAILED, finished_at=now, error="The process that ran it ended."
+    )
+
+
+def _run(site: Site, now: dt.datetime) -> SegmentRun:
     started = dt.datetime.now(dt.UTC)
-    for batch in _batches(rows):
-        pairs = list(_members(batch, segments, directory, site, now))
-        _write(run, batch, [(stored[key], subject) for key, subject in pairs], list(stored.values()), now)
-    run.finished_at = now + (dt.datetime.now(dt.UTC) - started)
+    run = SegmentRun.objects.create(
+        site=site,
+        scope=SegmentRun.Scope.EVERYBODY,
+        started_at=now,
+        alive_at=now,
+        total=Profile.objects.filter(site=site).count(),
+    )
+    try:
+        for batch in _batches(site):
+            _look_at(run, batch, now)
+    except BaseException as error:
+        run.state, run.error = SegmentRun.State.FAILED, f"{type(error).__name__}: {error}"[:1000]
+        run.save()
+        raise
+    recount(site, now=now)
+    run.state, run.finished_at = SegmentRun.State.DONE, now + (dt.datetime.now(dt.UTC) - started)
     run.save()
-    update_sizes(site, now=now)
     return run
 
 
-def current_directory(site: Site) -> Directory:
-    """Return the site's directory, built when there is none yet."""
-    row = StoredDirectory.objects.filter(site=site).order_by("-version").first() or rebuild(site)
-    return compile_directory(row.program, version=row.version)
+@transaction.atomic
+def _look_at(run: SegmentRun, batch: list[uuid.UUID], now: dt.datetime) -> None:
+    entered, left = look_again(run.site, batch, now=now)
+    run.profiles += len(batch)
+    for name, found in (("entered", entered), ("left", left)):
+        setattr(run, name, getattr(run, name) + sum(found.values()))
+        for key, count in found.items():
+            run.differences.setdefault(key, {"entered": 0, "left": 0})[name] += count
+    run.alive_at = max(now, dt.datetime.now(dt.UTC))
+    run.save()
 
 
-def _batches(rows: Any) -> Iterator[list[Profile]]:
-    """Yield profiles by the thousand in the order of their keys, each batch read afresh."""
+def _batches(site: Site) -> Iterator[list[uuid.UUID]]:
+    """Yield profiles by the thousand in the order of their keys."""
     last: uuid.UUID | None = None
-    while True:
-        todo = rows.order_by("pk") if last is None else rows.filter(pk__gt=last).order_by("pk")
-        batch = list(todo[:BATCH])
-        if not batch:
-            return
-        last = batch[-1].pk
+    rows = Profile.objects.filter(site=site).order_by("pk").values_list("pk", flat=True)
+    while batch := list((rows if last is None else rows.filter(pk__gt=last))[:BATCH]):
+        last = batch[-1]
         yield batch
 
 
-def _members(
-    batch: Sequence[Profile],
-    segments: Sequence[CompiledSegment],
-    directory: Directory,
-    site: Site,
-    now: dt.datetime,
-) -> Iterator[tuple[str, uuid.UUID]]:
-    states = ConsentState.objects.filter(subject_id__in=[p.pk for p in batch])
-    gates = {row.subject_id: gates_of(row, now=now.timestamp()) for row in states}
-    local = now.astimezone(zoneinfo.ZoneInfo(site.time_zone))
-    blank: dict[str, Any] = dict.fromkeys(CONTEXT, WITHHELD) | {"$now": local}
-    mixed = {s.key for s in segments if any(name in CONTEXT for name in facts_of([s], directory.vocabulary))}
-    for profile in batch:
-        if profile.pk not in gates:
-            continue
-        facts = {**blank, **facts_of_profile(profile)}
-        visitor = Visitor(profile.pk, gates[profile.pk], Snapshot(profile.version, facts))
-        for segment in segments:
-            truth = belongs_whatever_its_size(segment, facts, visitor)
-            if truth is True or (
-                truth is None and segment.key in mixed and segment.purposes <= visitor.gates.granted
-            ):
-                yield segment.key, profile.pk
-
-
-def belongs_whatever_its_size(
-    segment: CompiledSegment, facts: dict[str, Any], visitor: Visitor
-) -> bool | None:
-    """Say who would be in a segment if it were open: its size must not decide its size."""
-    from dataclasses import replace
-
-    return belongs(segment if segment.open else replace(segment, open=True), facts, visitor)
-
-
-_ENTER = """
-INSERT INTO personalization_membership (segment_id, subject_key, entered_at)
-SELECT s, k, %s FROM unnest(%s::bigint[], %s::uuid[]) AS now_in(s, k)
-ON CONFLICT (segment_id, subject_key) DO NOTHING
-RETURNING segment_id
-"""
-_LEAVE = """
-DELETE FROM personalization_membership m
-WHERE m.subject_key = ANY(%s::uuid[]) AND m.segment_id = ANY(%s::bigint[])
-  AND NOT EXISTS (
-    SELECT 1 FROM unnest(%s::bigint[], %s::uuid[]) AS now_in(s, k) WHERE now_in.s = m.segment_id AND now_in.k = m.subject_key
-  )
-RETURNING segment_id
-"""
-
-
-@transaction.atomic
-def _write(
-    run: SegmentRun,
-    batch: Sequence[Profile],
-    pairs: Sequence[tuple[int, uuid.UUID]],
-    stored: list[int],
-    now: dt.datetime,
-) -> None:
-    """Write the difference for one batch, and how far its profiles are now."""
-    segments, subjects = [s for s, _ in pairs], [k for _, k in pairs]
-    with connection.cursor() as cursor:
-        cursor.execute(_ENTER, [now, segments, subjects])
-        entered = [row[0] for row in cursor.fetchall()]
-        cursor.execute(_LEAVE, [[p.pk for p in batch], stored, segments, subjects])
-        left = [row[0] for row in cursor.fetchall()]
-        cursor.execute(
-            "UPDATE personalization_profile p SET segmented_version = seen.v"
-            " FROM unnest(%s::uuid[], %s::bigint[]) AS seen(k, v) WHERE p.subject_key = seen.k",
-            [[p.pk for p in batch], [p.version for p in batch]],
-        )
-    run.profiles += len(batch)
-    _note(run, entered, left)
-
-
-def _note(run: SegmentRun, entered: Iterable[int], left: Iterable[int]) -> None:
-    titles = dict(Segment.objects.filter(site=run.site).values_list("pk", "key"))
-    for name, ids in (("entered", list(entered)), ("left", list(left))):
-        setattr(run, name, getattr(run, name) + len(ids))
-        for pk in ids:
-            found = run.differences.setdefault(titles[pk], {"entered": 0, "left": 0})
-            found[name] += 1
-
-
-def update_sizes(site: Site, *, now: dt.datetime) -> None:
-    """Count the segments, open and close them by their minimum, and rebuild the directory when that matters."""
-    changed = False
-    for segment in Segment.objects.filter(site=site).annotate(members=Count("memberships")):
-        opened = opens(segment.members, minimum=segment.min_size, was_open=segment.open)
-        changed = changed or opened != segment.open or segment.members != segment.size
-        Segment.objects.filter(pk=segment.pk).update(size=segment.members, open=opened, refreshed_at=now)
-    if changed:
-        rebuild(site)
-
-
-def opens(size: int, *, minimum: int, was_open: bool) -> bool:
-    """Say whether a segment of this size personalises: from the minimum on, until it falls under four fifths of it."""
-    return size >= minimum or (was_open and size >= minimum * CLOSES_AT)
-
-
-def stale(site: Site) -> int:
-    """Return how many profiles changed since their memberships were last looked at."""
-    return Profile.objects.filter(Q(site=site) & Q(segmented_version__lt=F("version"))).count()
+def waiting(site: Site) -> int:
+    """Return how many profiles were touched and are not looked at yet."""
+    return Touched.objects.filter(site=site).values("subject_key").distinct().count()

@@ -12,7 +12,6 @@ from cms.models import Page
 from cms.roles import AUTHORS, PUBLISHERS
 from consent.decisions import How, decide
 from consent.purposes import current_notice
-from personalization.models import SegmentRun
 from personalization.segments.refresh import refresh
 from tests.admin.content import client_of, load
 
@@ -44,7 +43,7 @@ def everything() -> None:
     how = How(method="test", notice=notice, site_id=site.pk)
     granted = decide(None, {"personalization": True}, how=how, now=now)
     decide(granted.subject_id, {"personalization": False}, how=how, now=now)
-    refresh(site, scope=SegmentRun.Scope.EVERYBODY, now=now)
+    refresh(site, now=now)
 
 
 def _url(label: str, page: str, *args: Any) -> str:

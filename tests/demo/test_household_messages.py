@@ -9,7 +9,7 @@ from demo.households.messages import category_of, identify, item_of, order, trai
 from demo.households.progress import Progress
 from demo.households.source import Basket, Demographics, Household, Line, Product
 from personalization.ingest.message import MAX_BYTES
-from personalization.ingest.pipeline import amount
+from personalization.orders import amount
 from tests.demo.sample import sample
 
 VISITOR = "6f1c8f5e-0000-4000-8000-000000000001"

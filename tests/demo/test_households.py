@@ -110,6 +110,7 @@ def test_a_second_run_sends_no_consent_and_no_event(loader: Loader) -> None:
 def test_a_count_that_differs_is_said(loader: Loader) -> None:
     now = dt.datetime.now(dt.UTC)
     load(loader, FrontApi(), now)
+    rows_of(loader, now)
     Profile.objects.filter(orders=9).update(orders=10)
     assert rows_of(loader, now)["equal in orders"] == (4, 3)
     shift = shift_of(loader.source, now)

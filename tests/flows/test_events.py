@@ -13,7 +13,9 @@ from django.conf import settings
 
 from consent.identities import subject_of
 from consent.models import SubjectIdentifier
+from personalization import tasks
 from personalization.models import Event, Profile
+from tests.builders import committing
 from tests.flows.front import Front, agreed, make_key, zipped
 
 pytestmark = pytest.mark.usefixtures("shop")
@@ -60,6 +62,12 @@ def test_a_batch_keeps_what_it_can_and_counts_the_rest(ada: Front, write_key: st
     answer = ada.send(write_key, call, batch=batch)
     assert answer.json()["accepted"] == 2
     assert dropped(answer) == {"no_consent": 1, "unknown_type": 1, "invalid": 1}
+
+
+def work() -> None:
+    """Let the worker fold in what happened."""
+    with committing():
+        tasks.fold_touched()
 
 
 class TestHowTheyAreSpelled:
@@ -187,6 +195,7 @@ class TestLimits:
                 ada.send(write_key, "track", event="Order Completed", properties=order).json()["accepted"]
                 == 1
             )
+        work()
         assert Profile.objects.get(pk=ada.visitor).orders == 12
 
 
@@ -234,6 +243,7 @@ class TestTime:
         assert (again.json()["accepted"], dropped(again)) == (0, {"duplicate": 1})
         twice = [order | {"type": "track", "anonymousId": ada.visitor, "messageId": "m-2"}] * 2
         assert ada.send(write_key, "batch", batch=twice).json()["accepted"] == 1
+        work()
         profile = Profile.objects.get(pk=ada.visitor)
         assert (profile.orders, profile.revenue) == (2, 14)
 
@@ -329,7 +339,7 @@ class TestJoining:
         ada.send(server_key, "identify", userId="ada@example.org")
         row = SubjectIdentifier.objects.get()
         assert b"ada" not in bytes(row.value_enc)
-        assert "ada" not in row.blind_index
+        assert "@" not in row.blind_index
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_hundred_canaries_are_nowhere_they_should_not_be(
     Front().page("/", X_Visitor="canary@leak.example", Known="no")
     front.decide(personalization=False)
     with committing():
-        tasks.segment_changed()
+        tasks.sweep()
         enforce(now=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1))
     printed = capsys.readouterr()
     logged = caplog.text + printed.out + printed.err

@@ -5,7 +5,6 @@ import datetime as dt
 import pytest
 
 from cms.models import Plan
-from personalization.models import SegmentRun
 from personalization.plans import plan_store
 from personalization.segments.refresh import refresh
 from tests.builders import NOW, committing, default, the_site
@@ -76,7 +75,7 @@ def test_the_window_ends_exclusively(db: None) -> None:
 def test_segment_too_small(write_key: str) -> None:
     front = agreed()
     front.tells(write_key, kids=2)
-    refresh(the_site(), scope=SegmentRun.Scope.EVERYBODY, now=dt.datetime.now(dt.UTC))
+    refresh(the_site(), now=dt.datetime.now(dt.UTC))
     assert front.variant("/sizes") == ("default", "segment_too_small")
     assert Front().variant("/sizes") == ("default", "no_consent")
 

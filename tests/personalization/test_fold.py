@@ -1,48 +1,110 @@
-"""Folding: in batches, one by one or in another order, a profile knows the same."""
+"""Folding is indifferent to order: batches = one by one = recomputed. And what the features say."""
 
-import datetime as dt
+import random
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personalization.fold import Change, fold
-
-moments = st.integers(0, 2**31).map(lambda second: dt.datetime.fromtimestamp(second, dt.UTC))
-orders = st.builds(
-    Change,
-    orders=st.just(1),
-    revenue=st.decimals(-100, 1000, places=4),
-    ordered_at=moments,
-    categories=st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)),
+from cms.language.behaviour.events import Happened
+from personalization.fold import (
+    MAX_NAMES,
+    SESSION_GAP,
+    Features,
+    bounded,
+    computed_facts,
+    fold,
+    from_json,
+    to_json,
 )
-EMPTY: dict[str, Any] = {
-    "traits": {}, "identifying": {}, "orders": 0, "revenue": Decimal(0), "first_order_at": None, "last_order_at": None,
-    "categories": {},
-}  # fmt: skip
+
+START = 1_790_000_000_000_000
+MINUTE = 60_000_000
+amounts = st.decimals(min_value=-50, max_value=5_000, places=2).map(float)
+items = st.fixed_dictionaries(
+    {
+        "product_id": st.sampled_from(["tent", "stove", "rope"]),
+        "category": st.sampled_from(["hiking", "climbing", ""]),
+        "quantity": st.integers(0, 3),
+    }
+)
+orders = st.fixed_dictionaries({"revenue": amounts, "products": st.lists(items, max_size=3)})
 
 
-@given(st.lists(orders, max_size=12), st.integers(0, 12))
-def test_two_batches_are_one(changes: list[Change], cut: int) -> None:
-    assert fold(fold(EMPTY, changes[:cut]), changes[cut:]) == fold(EMPTY, changes)
+@st.composite
+def events(draw: Any) -> Happened:
+    name, kind, properties = draw(
+        st.one_of(
+            st.tuples(st.just("Order Completed"), st.just("track"), orders),
+            st.tuples(st.just("Product Viewed"), st.just("track"), items),
+            st.tuples(
+                st.just("Page Viewed"),
+                st.just("page"),
+                st.fixed_dictionaries({"path": st.sampled_from(["/", "/a", "/b"])}),
+            ),
+        )
+    )
+    at = START + draw(st.integers(0, 600)) * MINUTE
+    return Happened(name, at, properties, kind, str(draw(st.integers(0, 10**9))))
 
 
-@given(st.lists(orders, max_size=8).flatmap(lambda one: st.tuples(st.just(one), st.permutations(one))))
-def test_the_order_of_orders_does_not_matter(both: tuple[list[Change], list[Change]]) -> None:
-    assert fold(EMPTY, both[0]) == fold(EMPTY, both[1])
+@settings(max_examples=150)
+@given(st.lists(events(), max_size=30), st.integers(0, 2**31))
+def test_batches_are_one_by_one_are_recomputed(happened: list[Happened], seed: int) -> None:
+    at_once = fold(Features(), happened)
+    shuffled = random.Random(seed).sample(happened, len(happened))
+    one_by_one = Features()
+    for event in shuffled:
+        one_by_one = fold(one_by_one, [event])
+    half = len(shuffled) // 2
+    assert fold(fold(Features(), shuffled[half:]), shuffled[:half]) == at_once
+    assert one_by_one == at_once
 
 
-def test_what_was_said_last_counts_and_null_forgets() -> None:
-    said = [
-        Change(traits={"kids": 1, "tier": "gold"}),
-        Change(traits={"kids": 2}),
-        Change(traits={"tier": None}),
+@settings(max_examples=50)
+@given(st.lists(events(), max_size=10))
+def test_what_is_kept_can_be_read_again(happened: list[Happened]) -> None:
+    features = fold(Features(), happened)
+    columns = {
+        name: getattr(features, name)
+        for name in ("orders", "revenue", "first_order_at", "last_order_at", "categories")
+    }
+    assert from_json(to_json(features), **columns) == features
+
+
+def test_the_same_names_stay_whatever_comes_first() -> None:
+    names = [f"item-{n}" for n in range(3 * MAX_NAMES)]
+    forward: dict[str, int] = {}
+    for name in names:
+        forward = bounded({**forward, name: forward.get(name, 0) + 1})
+    backward: dict[str, int] = {}
+    for name in reversed(names):
+        backward = bounded({**backward, name: backward.get(name, 0) + 1})
+    assert forward == backward == bounded(dict.fromkeys(names, 1))
+    assert len(forward) == MAX_NAMES
+
+
+def test_half_an_hour_ends_a_visit() -> None:
+    def page(at: int, path: str) -> Happened:
+        return Happened("Page Viewed", at, {"path": path}, "page", str(at))
+
+    visits = [
+        page(START, "/"),
+        page(START + 10 * MINUTE, "/a"),
+        page(START + 10 * MINUTE + SESSION_GAP, "/b"),
+        page(START + 10 * MINUTE + 2 * SESSION_GAP + 1, "/c"),
     ]
-    assert fold(EMPTY, said)["traits"] == {"kids": 2}
+    facts = computed_facts(fold(Features(), visits))
+    assert facts["features.sessions"] == 2
+    assert facts["features.session_depth"] == 1
+    assert facts["features.session_paths"] == ["/c"]
+    earlier = computed_facts(fold(Features(), visits[:3]))
+    assert (earlier["features.session_duration"], earlier["features.session_depth"]) == (40 * 60, 3)
 
 
-def test_folding_changes_nothing_in_place() -> None:
-    fold(EMPTY, [Change(traits={"kids": 1}, categories={"a": 1}, orders=1)])
-    assert EMPTY["traits"] == {}
-    assert EMPTY["categories"] == {}
+def test_sums_are_exact() -> None:
+    ten_cents = [Happened("Order Completed", START + n, {"revenue": 0.1}, "track", str(n)) for n in range(3)]
+    features = fold(Features(), ten_cents)
+    assert features.revenue == Decimal("0.3")
+    assert computed_facts(features)["features.average_order"] == 0.1

@@ -1,0 +1,76 @@
+"""Webhooks out: where to tell that somebody entered or left a segment, and each telling with its fate."""
+
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from cms.models import Site
+from personalization.models.segments import Segment
+
+
+def _both() -> list[str]:
+    return ["segment.entered", "segment.left"]
+
+
+class WebhookEndpoint(models.Model):
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="webhooks")
+    title = models.CharField(max_length=200)
+    url = models.URLField(max_length=500)
+    secret = models.BinaryField(editable=False, help_text="Signs what is sent; encrypted at rest.")
+    kinds = ArrayField(models.CharField(max_length=40), default=_both)
+    segments = models.ManyToManyField(
+        Segment, blank=True, related_name="webhooks", help_text="Empty means every segment."
+    )
+    purpose = models.CharField(
+        max_length=50,
+        default="marketing",
+        help_text="The purpose that must be granted, beside those of the segment, before anything is told.",
+    )
+    active = models.BooleanField(default=True)
+    failing_since = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["title"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class WebhookDelivery(models.Model):
+    """One message to one endpoint; it holds ids, and what it tells is written when it is sent."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        DONE = "done", "Delivered"
+        WITHHELD = "withheld", "Withheld: consent is not given"
+        FAILED = "failed", "Failed"
+
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries")
+    message_id = models.CharField(max_length=40, unique=True)
+    kind = models.CharField(max_length=40)
+    change = models.BigIntegerField(help_text="The change of membership that it tells of.")
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="+")
+    subject_key = models.UUIDField(db_index=True)
+    at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField()
+    status = models.PositiveIntegerField(null=True)
+    error = models.TextField(blank=True)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["next_at"], condition=models.Q(state="waiting"), name="webhook_delivery_waiting"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.message_id
+
+    def describe(self) -> dict[str, Any]:
+        """Return the message's identity, as the log shows it."""
+        return {"id": self.message_id, "type": self.kind, "state": self.state, "attempts": self.attempts}

@@ -1,0 +1,108 @@
+"""How long events are kept: as long as the longest of their purposes says, or as their own name says.
+
+In: now. Out: how many events were deleted. A purpose that has run out is taken off the stamp; an event without a
+stamp goes; the profiles it was folded into are worked out again from what is left.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from cms.models import Site
+from consent.models import Purpose
+from personalization import partitions
+from personalization.fold import Features, fold
+from personalization.folding import touch
+from personalization.history import PURPOSE, unfolded
+from personalization.models import EventSeen, EventType, Profile
+from personalization.profiles import set_features
+from personalization.sales import count_sales
+
+SEEN_DAYS: Final = 30  # a message is known again for so long
+BATCH: Final = 5_000
+
+
+def expire(*, now: dt.datetime, days: int) -> int:
+    """Delete what is past its time; `days` is how long the site keeps what no purpose says otherwise of."""
+    EventSeen.objects.filter(seen_at__lt=now - dt.timedelta(days=SEEN_DAYS)).delete()
+    deleted = 0
+    for site in Site.objects.all():
+        for purpose, kept in _purposes(site, days).items():
+            deleted += _expire_purpose(site, purpose, now - dt.timedelta(days=kept), now)
+        for row in EventType.objects.filter(site=site, retention_days__isnull=False):
+            deleted += _expire_name(site, row.key, now - dt.timedelta(days=row.retention_days or 0), now)
+    longest = max([days, *(k for site in Site.objects.all() for k in _purposes(site, days).values())])
+    partitions.drop_before((now - dt.timedelta(days=longest + 1)).date())
+    return deleted
+
+
+def _purposes(site: Site, days: int) -> dict[str, int]:
+    """Return how many days each purpose keeps what happened."""
+    return {p.key: min(p.keep_days or days, days) for p in Purpose.objects.filter(site_id=site.pk)}
+
+
+_UNSTAMP = """
+WITH old AS (
+  SELECT subject_key, id, happened_at FROM personalization_event
+  WHERE site_id = %(site)s AND happened_at < %(before)s AND %(purpose)s = ANY(purposes) LIMIT %(batch)s
+), unstamped AS (
+  UPDATE personalization_event e SET purposes = array_remove(e.purposes, %(purpose)s)
+  FROM old WHERE e.subject_key = old.subject_key AND e.id = old.id AND e.happened_at = old.happened_at
+  RETURNING e.subject_key, e.id, e.happened_at, e.purposes
+)
+SELECT subject_key, id, happened_at, purposes <@ ARRAY['sensitive']::varchar[] FROM unstamped
+"""
+_DELETE = """
+DELETE FROM personalization_event e USING unnest(%s::uuid[], %s::bigint[], %s::timestamptz[]) AS gone(s, i, h)
+WHERE e.subject_key = s AND e.id = i AND e.happened_at = h
+"""
+
+
+def _expire_purpose(site: Site, purpose: str, before: dt.datetime, now: dt.datetime) -> int:
+    values: dict[str, Any] = {"site": site.pk, "purpose": purpose, "before": before, "batch": BATCH}
+    deleted = 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_UNSTAMP, values)
+            rows = cursor.fetchall()
+            gone = [row[:3] for row in rows if row[3]]
+            if gone:
+                cursor.execute(_DELETE, [list(column) for column in zip(*gone, strict=True)])
+            if purpose == PURPOSE:
+                _work_out_again({row[0] for row in rows}, site, now)
+        deleted += len(gone)
+        if len(rows) < BATCH:
+            return deleted
+
+
+_EXPIRE_NAME = """
+DELETE FROM personalization_event WHERE site_id = %s AND name = %s AND happened_at < %s RETURNING subject_key
+"""
+
+
+def _expire_name(site: Site, name: str, before: dt.datetime, now: dt.datetime) -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_EXPIRE_NAME, [site.pk, name, before])
+        subjects = [row[0] for row in cursor.fetchall()]
+        _work_out_again(set(subjects), site, now)
+    return len(subjects)
+
+
+def _work_out_again(subjects: Iterable[uuid.UUID], site: Site, now: dt.datetime) -> None:
+    """Build the computed features anew from the events that are left, and let behaviour and segments follow."""
+    rows = list(Profile.objects.select_for_update().filter(pk__in=list(subjects)).order_by("pk"))
+    new, _ = unfolded({profile.pk: profile.folded_id for profile in rows})
+    count_sales(site.pk, [event for events in new.values() for event in events])
+    left, last = unfolded({profile.pk: 0 for profile in rows})
+    for profile in rows:
+        set_features(profile, fold(Features(), left.get(profile.pk, ())))
+        profile.folded_id = max(profile.folded_id, last.get(profile.pk, 0))
+    Profile.objects.bulk_update(
+        rows,
+        ["orders", "revenue", "first_order_at", "last_order_at", "categories", "features", "folded_id"],
+        batch_size=500,
+    )
+    touch([profile.pk for profile in rows], site_id=site.pk, now=now)
