@@ -152,7 +152,9 @@ class _Writer:
         kind = column.kind
         if kind == "json":
             kind = _kind_of(literal)
-        wanted = {"number": "double precision", "boolean": "boolean", "moment": "timestamptz"}.get(kind, "text")
+        wanted = {"number": "double precision", "boolean": "boolean", "moment": "timestamptz"}.get(
+            kind, "text"
+        )
         if wanted == "double precision" and not _is_number(literal):
             raise NotInSql("a number is compared with a text")
         if wanted in ("text", "timestamptz") and not isinstance(literal, str):
@@ -172,7 +174,11 @@ class _Writer:
             return self._negated(operator == "$nin", some)
         if operator == "$size":
             size = Column(f"jsonb_array_length({column.text})::double precision", "number")
-            test = self.equals(size, operand.value) if isinstance(operand, Constant) else self._sized(size, operand)
+            test = (
+                self.equals(size, operand.value)
+                if isinstance(operand, Constant)
+                else self._sized(size, operand)
+            )
             return f"({column.text} IS NOT NULL AND {test})"
         raise NotInSql(operator)
 
@@ -249,5 +255,3 @@ def _joined(operator: str, parts: Iterable[str]) -> str:
     if not texts:
         return "TRUE"
     return texts[0] if len(texts) == 1 else f"({f' {operator} '.join(texts)})"
-
-

@@ -1,10 +1,14 @@
-"""What people did as SQL: one derived table per behaviour, over everybody at once. PURE text.
+"""What people did as SQL, over everybody at once. PURE text.
+
+Plain counts and sums share one pass over the events, each with a filter of its own; a sequence, a running session, and
+what is asked "for one and the same" value is a derived table of its own.
 
 In: a behaviour. Out: a query that gives `(subject_key, truth)` for everybody who did something that counts; who is not
 in it has the answer of somebody who did nothing. Only events that may be used for pages are looked at. The moment is
 the parameter `now`; the people, where not everybody is asked for, the parameter `subjects`.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cms.language.behaviour.counting import SESSION_GAP
@@ -24,7 +28,7 @@ from cms.language.nodes import (
     Sequence,
     Value,
 )
-from cms.language.sql import Column, NotInSql, Parameters, json_as, to_sql
+from cms.language.sql import Column, NotInSql, Parameters, to_sql
 
 NOW: Final = "%(now)s::timestamptz"
 _DOORS: Final = "e.kind IN ('track', 'page', 'screen')"
@@ -42,6 +46,16 @@ class Query:
         """Return the query of one behaviour."""
         return self._did(node) if isinstance(node, Did) else self._sequence(node)
 
+    def together(self, nodes: Mapping[str, Did]) -> str:
+        """Return one query for several plain counts: `subject_key` and a truth by each name."""
+        truths, wanted = [], []
+        for name, node in nodes.items():
+            meant = f"{self._meant(node.event, node.where)}{self._since(node.within)}{self._valued(node)}"
+            truths.append(f"{self._test(node, f' FILTER (WHERE {meant})')} AS {name}")
+            wanted.append(f"({self._meant(node.event, None)}{self._since(node.within)})")
+        some = " OR ".join(dict.fromkeys(wanted))
+        return f"SELECT e.subject_key, {', '.join(truths)} {self._events(f'({some})')} GROUP BY e.subject_key"
+
     def _events(self, more: str) -> str:
         return (
             f"FROM personalization_event e WHERE e.site_id = {self.site} AND 'personalization' = ANY(e.purposes)"
@@ -49,7 +63,11 @@ class Query:
         )
 
     def _meant(self, name: str, where: Condition | None) -> str:
-        named = "e.kind = 'track'" if name == ANY else f"(e.name = {self.parameters.add(name, 'text')} AND {_DOORS})"
+        named = (
+            "e.kind = 'track'"
+            if name == ANY
+            else f"(e.name = {self.parameters.add(name, 'text')} AND {_DOORS})"
+        )
         if where is None or not where.parts:
             return named
         return f"({named} AND {to_sql(present(where), Properties(), self.parameters)})"
@@ -80,16 +98,15 @@ class Query:
         source = self._events(meant)
         if node.within == SESSION:
             source = source.replace(
-                "FROM personalization_event e", f"FROM personalization_event e JOIN ({self._sessions()}) s USING (subject_key)"
+                "FROM personalization_event e",
+                f"FROM personalization_event e JOIN ({self._sessions()}) s USING (subject_key)",
             )
             source += " AND e.happened_at >= s.began"
         truth = self._test(node)
         grouped = f"SELECT e.subject_key, {truth} AS truth {source} GROUP BY e.subject_key"
         if not node.by:
             return grouped
-        return (
-            f"SELECT subject_key, bool_or(truth) AS truth FROM ({grouped}, {self._by(node.by)}) g GROUP BY subject_key"
-        )
+        return f"SELECT subject_key, bool_or(truth) AS truth FROM ({grouped}, {self._by(node.by)}) g GROUP BY subject_key"
 
     def _sessions(self) -> str:
         """Return when the running session of everybody who has one began."""
@@ -108,12 +125,18 @@ class Query:
         kinds = "('number')" if node.aggregate in ("sum", "min", "max") else "('number', 'string', 'boolean')"
         return f" AND jsonb_typeof({property_of(node.of)}) IN {kinds}"
 
-    def _test(self, node: Did) -> str:
+    def _test(self, node: Did, only: str = "") -> str:
         if node.aggregate in ("first", "last"):
-            order = "e.happened_at, e.message_id" if node.aggregate == "first" else "e.happened_at DESC, e.message_id DESC"
-            value = f"(array_agg({property_of(str(node.of))} ORDER BY {order}))[1]"
+            order = (
+                "e.happened_at, e.message_id"
+                if node.aggregate == "first"
+                else "e.happened_at DESC, e.message_id DESC"
+            )
+            value = f"(array_agg({property_of(str(node.of))} ORDER BY {order}){only})[1]"
             return _tested(Column(value, "json"), node.test, self.parameters)
-        return _tested(Column(f"{self._amount(node)}::double precision", "number"), node.test, self.parameters)
+        amount = f"{self._amount(node)}{only}"
+        amount = f"coalesce({amount}, 0)" if node.aggregate == "sum" else f"({amount})"
+        return _tested(Column(f"{amount}::double precision", "number"), node.test, self.parameters)
 
     @staticmethod
     def _amount(node: Did) -> str:
@@ -172,15 +195,11 @@ class Query:
         if node.since:
             tests.append(f"b{last} > {NOW} - {self._interval(node.since)}")
         if ends_absent:
-            inner = (
-                f"SELECT *, max(o) FILTER (WHERE x{last}) OVER (PARTITION BY subject_key, v) AS xl FROM ({inner}) z"
-            )
+            inner = f"SELECT *, max(o) FILTER (WHERE x{last}) OVER (PARTITION BY subject_key, v) AS xl FROM ({inner}) z"
             tests.append("o >= coalesce(xl, 0)")
             if node.gap:
                 tests.append(f"at <= {NOW} - {self._interval(node.gap)}")
-        return (
-            f"SELECT subject_key, bool_or({' AND '.join(tests)}) AS truth FROM ({inner}) z GROUP BY subject_key"
-        )
+        return f"SELECT subject_key, bool_or({' AND '.join(tests)}) AS truth FROM ({inner}) z GROUP BY subject_key"
 
 
 def present(node: Condition) -> Condition:
@@ -199,6 +218,11 @@ def _present(node: Node) -> Any:
         case Condition():
             return present(node)
     raise NotInSql("an equality without an operator converts types")
+
+
+def is_plain(node: Did | Sequence) -> bool:
+    """Say whether a behaviour can share the pass over the events with others."""
+    return isinstance(node, Did) and node.by is None and node.within != SESSION
 
 
 def _tested(column: Column, test: Value, parameters: Parameters) -> str:

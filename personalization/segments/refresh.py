@@ -85,7 +85,12 @@ def _as_a_set(run: SegmentRun, now: dt.datetime) -> dict[int, int] | None:
 
 def _oldest_behaviour(site: Site, otherwise: int) -> int:
     """Return the version of behaviour that the profile which lags most was worked out for."""
-    row = Profile.objects.filter(site=site).order_by("behaviour_version").values_list("behaviour_version").first()
+    row = (
+        Profile.objects.filter(site=site)
+        .order_by("behaviour_version")
+        .values_list("behaviour_version")
+        .first()
+    )
     return row[0] if row else otherwise
 
 

@@ -21,7 +21,7 @@ from cms.language.vocabulary import CONTEXT, DAYS_AGO
 from cms.models import Site
 from consent.purposes import covered_by_gpc
 from personalization.directory import CompiledSegment, Directory
-from personalization.segments.behaviour_sql import NOW, Query
+from personalization.segments.behaviour_sql import NOW, Query, is_plain
 
 _COLUMNS: Final = {
     "features.orders": Column("p.orders::double precision", "number"),
@@ -55,6 +55,8 @@ class Statement:
         self.expressions: dict[str, str] = {}  # where a fact stands → how it is worked out
         self.purposes: dict[str, str] = {}
         self.tables: dict[str, tuple[str, str]] = {}  # behaviour key → (name, query)
+        self.counted: dict[str, tuple[str, Did]] = {}  # behaviour key → (name in the shared pass, node)
+        self.needed = {key for segment in directory.stored for key in segment.needs}
         self.truths: dict[str, str] = {}  # segment key → its expression
         self.levels: list[str] = []
 
@@ -87,9 +89,15 @@ class Statement:
             text = f"(CASE WHEN jsonb_typeof({place} -> {quoted}) = 'number' THEN ({place} -> {quoted})::double precision END)"
             return Column(f"coalesce({text}, 0)" if name in _ZERO else text, "number")
         if fact.type == "boolean":
-            return Column(f"(CASE WHEN jsonb_typeof({place} -> {quoted}) = 'boolean' THEN ({place} -> {quoted})::boolean END)", "boolean")
+            return Column(
+                f"(CASE WHEN jsonb_typeof({place} -> {quoted}) = 'boolean' THEN ({place} -> {quoted})::boolean END)",
+                "boolean",
+            )
         if fact.type == "list":
-            return Column(f"(CASE WHEN jsonb_typeof({place} -> {quoted}) = 'array' THEN {place} -> {quoted} END)", "list")
+            return Column(
+                f"(CASE WHEN jsonb_typeof({place} -> {quoted}) = 'array' THEN {place} -> {quoted} END)",
+                "list",
+            )
         return Column(f"({place} ->> {quoted})", "date" if fact.type == "date" else "text")
 
     def _days_ago(self, name: str) -> Column:
@@ -106,12 +114,14 @@ class Statement:
         return self.truths[key]
 
     def behaviour(self, node: Did | SequenceNode) -> str:
+        nothing = "TRUE" if compile_behaviour(node).empty[0].truth else "FALSE"
+        if isinstance(node, Did) and is_plain(node):
+            name = self.counted.setdefault(node.key, (f"t{len(self.counted)}", node))[0]
+            return f"coalesce(d.{name}, {nothing})"
         known = self.tables.get(node.key)
         if known is None:
-            known = (f"b{len(self.tables)}", self.behaviours.write(node))
-            self.tables[node.key] = known
-        nothing = compile_behaviour(node).empty[0].truth
-        return f"coalesce({known[0]}.truth, {'TRUE' if nothing else 'FALSE'})"
+            known = self.tables[node.key] = (f"b{len(self.tables)}", self.behaviours.write(node))
+        return f"coalesce({known[0]}.truth, {nothing})"
 
     def purpose(self, key: str) -> str:
         """Return whether a purpose is granted: decided so, not expired, not refused by a kept signal."""
@@ -131,10 +141,11 @@ class Statement:
             raise NotInSql(segment.key)
         rules = [to_sql(rule.node, self, self.parameters) for rule in segment.rules]
         rules += [f"(NOT {self.segment(key)})" for key in segment.before]
-        name = f"s{len(self.truths)}"
-        truth = " AND ".join(rules) or "TRUE"
-        self.levels.append(f"SELECT CASE WHEN {self.granted(segment.purposes)} THEN {truth} END AS {name}")
-        self.truths[segment.key] = f"l{len(self.levels)}.{name}"
+        truth = f"CASE WHEN {self.granted(segment.purposes)} THEN {' AND '.join(rules) or 'TRUE'} END"
+        if segment.key in self.needed:  # worked out once, for all that ask
+            self.levels.append(f"SELECT {truth} AS truth")
+            truth = f"l{len(self.levels)}.truth"
+        self.truths[segment.key] = truth
 
     def inside(self, segment: CompiledSegment) -> str:
         """Return who is in a segment: for whom it holds, or, where context decides, may hold."""
@@ -144,11 +155,15 @@ class Statement:
 
     def source(self) -> str:
         """Return the FROM clause: profiles, their facts, what they allow and did, and the segments decided so far."""
-        facts = ", ".join(
-            f"{text} AS {name.removeprefix('f.')}" for name, text in self.expressions.items()
-        )
+        facts = ", ".join(f"{text} AS {name.removeprefix('f.')}" for name, text in self.expressions.items())
         parts = ["personalization_profile p"]
-        parts += [f"LEFT JOIN ({query}) {name} ON {name}.subject_key = p.subject_key" for name, query in self.tables.values()]
+        parts += [
+            f"LEFT JOIN ({query}) {name} ON {name}.subject_key = p.subject_key"
+            for name, query in self.tables.values()
+        ]
+        if self.counted:
+            query = self.behaviours.together(dict(self.counted.values()))
+            parts.append(f"LEFT JOIN ({query}) d ON d.subject_key = p.subject_key")
         parts.append("LEFT JOIN consent_consentstate c ON c.subject_id = p.subject_key")
         if facts:
             parts.append(f"CROSS JOIN LATERAL (SELECT {facts} OFFSET 0) f")
@@ -268,7 +283,12 @@ def _found(rows: Sequence[tuple[int, int, int, int]]) -> Found:
 
 
 def answers(
-    site: Site, directory: Directory, segments: Sequence[CompiledSegment], subjects: Sequence[uuid.UUID], *, now: dt.datetime
+    site: Site,
+    directory: Directory,
+    segments: Sequence[CompiledSegment],
+    subjects: Sequence[uuid.UUID],
+    *,
+    now: dt.datetime,
 ) -> dict[uuid.UUID, dict[str, bool | None]]:
     """Return what SQL says about these people and segments; None is unknown. Writes nothing."""
     statement = Statement(site.pk, directory, only_some=True)
@@ -278,7 +298,9 @@ def answers(
     values = {"now": now, "subjects": list(subjects)}
     with connection.cursor() as cursor:
         source = statement.source()
-        cursor.execute(f"SELECT p.subject_key, {named} {source}", {**statement.parameters.values, **values})  # noqa: S608  # compiled
+        cursor.execute(
+            f"SELECT p.subject_key, {named} {source}", {**statement.parameters.values, **values}
+        )  # compiled
         return {
             row[0]: dict(zip((segment.key for segment in segments), row[1:], strict=True))
             for row in cursor.fetchall()

@@ -36,7 +36,9 @@ TRAITS = {
     "d": ("date", "personalization"),
     "l": ("list", "personalization"),
 }
-dates = st.sampled_from(["2026-11-20T08:00:00Z", "2026-11-21T08:00:00Z", "2026-11-21T08:00:01Z", "2020-01-01T00:00:00Z"])
+dates = st.sampled_from(
+    ["2026-11-20T08:00:00Z", "2026-11-21T08:00:00Z", "2026-11-21T08:00:01Z", "2020-01-01T00:00:00Z"]
+)
 numbers = st.sampled_from([-1, 0, 1, 2, 2.5, 7])
 texts = st.sampled_from(["", "a", "b", "Z", "ä"])
 orders = st.sampled_from(["$lt", "$lte", "$gt", "$gte"])
@@ -67,10 +69,14 @@ lists = st.one_of(
     st.integers(0, 3).map(lambda n: {"$size": {"$gte": n}}),
 )
 facts = st.one_of(
-    st.tuples(st.sampled_from(["n", "m", "features.orders", "features.revenue", "features.sessions"]), asks(numbers)),
+    st.tuples(
+        st.sampled_from(["n", "m", "features.orders", "features.revenue", "features.sessions"]), asks(numbers)
+    ),
     st.tuples(st.sampled_from(["d.days_ago", "features.last_order_at.days_ago"]), asks(numbers)),
     st.tuples(st.sampled_from(["t", "features.favourite_category"]), asks(texts)),
-    st.tuples(st.just("b"), asks(st.booleans()).filter(lambda test: not set(test) & {"$lt", "$lte", "$gt", "$gte"})),
+    st.tuples(
+        st.just("b"), asks(st.booleans()).filter(lambda test: not set(test) & {"$lt", "$lte", "$gt", "$gte"})
+    ),
     st.tuples(st.sampled_from(["d", "features.last_order_at"]), asks(dates)),
     st.tuples(st.just("l"), lists),
     st.tuples(st.just("context.device"), st.just({"$eq": "mobile"})),
@@ -102,7 +108,10 @@ def people(draw: Any) -> dict[str, Any]:
 @st.composite
 def _event(draw: Any, number: int) -> Happened:
     name = draw(st.sampled_from(["Viewed", "Added", "Bought", "Order Completed"]))
-    properties: dict[str, Any] = {"n": draw(st.sampled_from([0, 1, 2, 2.5, "x"])), "c": draw(st.sampled_from(["a", "b", 3]))}
+    properties: dict[str, Any] = {
+        "n": draw(st.sampled_from([0, 1, 2, 2.5, "x"])),
+        "c": draw(st.sampled_from(["a", "b", 3])),
+    }
     if name == "Order Completed":
         properties = {"revenue": draw(numbers), "products": [{"product_id": "p", "category": draw(texts)}]}
     if draw(st.integers(0, 5)) == 0:
@@ -141,7 +150,11 @@ def store(somebody: dict[str, Any]) -> Profile:
     state = dict.fromkeys(somebody["granted"], "granted")
     ConsentState.objects.create(subject=subject, state=state, updated_at=NOW)
     profile = Profile(
-        subject_key=subject.pk, site=the_site(), traits=somebody["traits"], first_seen_at=NOW, last_seen_at=NOW
+        subject_key=subject.pk,
+        site=the_site(),
+        traits=somebody["traits"],
+        first_seen_at=NOW,
+        last_seen_at=NOW,
     )
     set_features(profile, fold(Features(), somebody["events"]))
     profile.save()
@@ -191,7 +204,11 @@ def in_python(directory: Directory, profile: Profile, somebody: dict[str, Any]) 
 @settings(
     max_examples=250,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
 )
 @given(st.lists(rules, min_size=1, max_size=8), st.lists(people(), min_size=1, max_size=6))
 def test_python_and_explain_and_sql_give_one_answer(written: list[Any], crowd: list[dict[str, Any]]) -> None:

@@ -74,7 +74,11 @@ def _aggregate(name: str, values: list[Any], count: int) -> Any:
         return int(total) if total == int(total) else float(total)
     if not values:
         return None
-    return {"min": min, "max": max}[name](values) if name in ("min", "max") else values[0 if name == "first" else -1]
+    return (
+        {"min": min, "max": max}[name](values)
+        if name in ("min", "max")
+        else values[0 if name == "first" else -1]
+    )
 
 
 def _seq(node: SequenceNode, own: Sequence[Happened], everything: Sequence[Happened], now: int) -> Any:
@@ -82,10 +86,12 @@ def _seq(node: SequenceNode, own: Sequence[Happened], everything: Sequence[Happe
     steps = [(index, step) for index, step in enumerate(node.steps) if not step.absent]
     best = None
     for chosen in itertools.combinations(own, len(steps)):
-        if all(meant(step.event, step.where)(event) for (_, step), event in zip(steps, chosen, strict=True)):
-            if _valid(node, [index for index, _ in steps], chosen, own, now):
-                rank = (chosen[-1].at, chosen[-1].id)
-                best = max(best or rank, rank)
+        fits = all(
+            meant(step.event, step.where)(event) for (_, step), event in zip(steps, chosen, strict=True)
+        )
+        if fits and _valid(node, [index for index, _ in steps], chosen, own, now):
+            rank = (chosen[-1].at, chosen[-1].id)
+            best = max(best or rank, rank)
     return best
 
 

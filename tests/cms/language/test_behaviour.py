@@ -1,6 +1,7 @@
 """What people did: timelines agree with the definition at every moment, and rules read them."""
 
 import datetime as dt
+import itertools
 from decimal import Decimal
 from typing import Any
 
@@ -68,7 +69,10 @@ def histories(draw: Any) -> list[Happened]:
     """Return up to a dozen events in two hours; half minutes, so that edges meet."""
     events = []
     for number in range(draw(st.integers(0, 12))):
-        properties = {"n": draw(st.sampled_from([0, 1, 2, 2.5, "x"])), "c": draw(st.sampled_from(["a", "b", 3]))}
+        properties = {
+            "n": draw(st.sampled_from([0, 1, 2, 2.5, "x"])),
+            "c": draw(st.sampled_from(["a", "b", 3])),
+        }
         if draw(st.integers(0, 5)) == 0:
             del properties["c"]
         at = START + draw(st.integers(0, 48)) * 5 * MINUTE // 2
@@ -91,7 +95,7 @@ def test_a_timeline_says_what_the_definition_says_at_every_moment(
         assert (span.truth, span.by) == holds(node, events, later), later
     ends = [span.until for span in timeline]
     assert ends[-1] is None
-    assert all(a.truth != b.truth or a.by != b.by for a, b in zip(timeline, timeline[1:], strict=False))
+    assert all(a.truth != b.truth or a.by != b.by for a, b in itertools.pairwise(timeline))
 
 
 @settings(max_examples=200, deadline=None)
@@ -142,7 +146,9 @@ def test_explain_agrees_and_the_horizon_is_exact(
         ({"a": {"$did": {}}}, "unknown_operator", "/a/$did"),
     ],
 )  # fmt: skip
-def test_a_behaviour_nobody_could_answer_is_refused_with_its_place(rule: Any, code: str, pointer: str) -> None:
+def test_a_behaviour_nobody_could_answer_is_refused_with_its_place(
+    rule: Any, code: str, pointer: str
+) -> None:
     with pytest.raises(RuleError) as refused:
         parse(rule)
     assert (code, pointer) in [(problem.code, problem.pointer) for problem in refused.value.problems]
@@ -171,7 +177,10 @@ class TestChecks:
     def test_properties_have_the_types_that_the_catalogue_declares(self) -> None:
         rule = {"$did": {"event": "Viewed", "where": {"properties.price": {"$gt": "dear"}}}}
         assert self.problems(rule) == [("operand_type", "/$did/where/properties.price/$gt", "error")]
-        assert self.problems({"$did": {"event": "Viewed", "where": {"price": {"$gt": 1}}}})[0][0] == "unknown_fact"
+        assert (
+            self.problems({"$did": {"event": "Viewed", "where": {"price": {"$gt": 1}}}})[0][0]
+            == "unknown_fact"
+        )
 
     def test_a_count_is_never_below_nothing(self) -> None:
         assert self.problems({"$did": {"event": "Viewed", "count": {"$lt": 0}}})[0][0] == "impossible"
@@ -207,7 +216,9 @@ def test_many_events_cost_no_more_than_they_must() -> None:
     """Ten thousand events in a window, of which one leaves after the other."""
     import time
 
-    (node,) = parse({"$did": {"event": "Viewed", "within": "P30D", "distinct": {"of": "properties.n", "$gt": 3}}}).parts
+    (node,) = parse(
+        {"$did": {"event": "Viewed", "within": "P30D", "distinct": {"of": "properties.n", "$gt": 3}}}
+    ).parts
     behaviour = compile_behaviour(node)
 
     def seconds(count: int) -> float:
