@@ -74,7 +74,8 @@ def _entry_problems(
 ) -> Iterator[Problem]:
     name = "path" if part == "pages" else "key"
     key = entry.get(name) if isinstance(entry, Mapping) else None
-    if not isinstance(entry, Mapping) or not isinstance(key, str) or not (name == "path" or is_key(key)):
+    free = part in ("pages", "events")  # paths, and names as clients send them
+    if not isinstance(entry, Mapping) or not isinstance(key, str) or not (free or is_key(key)):
         yield Problem("invalid_key", f"{place}/{name}", f"'{key}' is not a {name}.")
         return
     key = normalise(key) if name == "path" else key

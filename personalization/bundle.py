@@ -31,7 +31,9 @@ from cms.models import Site
 from cms.models.site import current_site
 from cms.publishing import recompile_all
 from consent.models import Purpose
-from personalization.models import Attribute, Segment, Trait
+from personalization.events import forget_declared
+from personalization.ingest.catalogue import schema_problem
+from personalization.models import Attribute, EventType, Segment, Trait
 from personalization.models.segments import TRAIT_TYPES
 from personalization.segments.directory import rebuild, segment_problems
 
@@ -39,8 +41,9 @@ KNOWN_PARTS = {"tessera", "locales", "traits", "attributes", "segments", "events
 MAX_DEPTH = 40
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _TRAIT_ATTRIBUTES = {"key", "title", "type", "purpose", "from", "identifying", "default"}
+_EVENT_ATTRIBUTES = {"key", "title", "description", "schema", "purposes", "from"}
 _SEGMENT_ATTRIBUTES = {
-    "key", "title", "kind", "rule", "parent", "attributes", "purposes", "priority", "min_size",
+    "key", "title", "kind", "rule", "score", "tiers", "parent", "attributes", "purposes", "priority", "min_size",
 }  # fmt: skip
 
 
@@ -111,6 +114,8 @@ def _load(
         _load_trait(entry, site, report, f"/traits/{index}")
     for index, entry in listed(bundle, "attributes", report, known={"key", "title", "default"}):
         _load_attribute(entry, site, report, f"/attributes/{index}")
+    for index, entry in listed(bundle, "events", report, known=_EVENT_ATTRIBUTES):
+        _load_event(entry, site, report, f"/events/{index}")
     _load_segments(bundle, site, report)
     if errors_among(report.problems):
         return
@@ -192,6 +197,32 @@ def _load_attribute(entry: Mapping[str, Any], site: Site, report: Report, pointe
     report.count("attributes", bool(written(row, {"default": default}, report, pointer)))
 
 
+def _load_event(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
+    """Declare an event: what it looks like, and what it may be used for."""
+    problems = list(_purpose_problems(entry.get("purposes") or [], f"{pointer}/purposes"))
+    if (wrong := schema_problem(entry.get("schema") or {})) is not None:
+        problems.append(Problem("invalid_schema", f"{pointer}/schema{wrong[0]}", wrong[1]))
+    if entry.get("from") not in (None, *Trait.Source.values):
+        sentence = f"An event comes from {' or '.join(Trait.Source.values)}."
+        problems.append(Problem("unknown_option", f"{pointer}/from", sentence))
+    report.problems += problems
+    if problems:
+        return
+    values = {
+        "title": entry.get("title") or "",
+        "description": entry.get("description") or "",
+        "schema": entry.get("schema") or {},
+        "purposes": entry.get("purposes") or [],
+        "from_server": entry.get("from") == Trait.Source.SERVER,
+        "declared": True,
+    }
+    row = EventType.objects.filter(site=site, key=entry["key"]).first()
+    report.count(
+        "events", bool(written(row or EventType(site=site, key=entry["key"]), values, report, pointer))
+    )
+    forget_declared()
+
+
 def _load_segments(bundle: Mapping[str, Any], site: Site, report: Report) -> None:
     entries = listed(bundle, "segments", report, known=_SEGMENT_ATTRIBUTES)
     changed = {
@@ -222,6 +253,8 @@ def _load_segment(entry: Mapping[str, Any], position: int, site: Site, report: R
         "title": entry.get("title") or entry["key"],
         "kind": kind,
         "rule": entry.get("rule") or {},
+        "score": entry.get("score") or {},
+        "tiers": entry.get("tiers") or "",
         "attributes": entry.get("attributes") or {},
         "priority": entry.get("priority", 100),
         "position": position,
@@ -256,6 +289,7 @@ def dump_bundle(site: Site) -> dict[str, Any]:
         "media": content["media"],
         "traits": [_dump_trait(t) for t in Trait.objects.filter(site=site)],
         "attributes": [{"key": a.key, "default": a.default} for a in Attribute.objects.filter(site=site)],
+        "events": [_dump_event(e) for e in EventType.objects.filter(site=site, declared=True)],
         "segments": [_dump_segment(s) for s in Segment.objects.filter(site=site).order_by("position", "pk")],
         **{part: content[part] for part in PARTS if part != "media"},
     }
@@ -274,11 +308,23 @@ def _dump_trait(row: Trait) -> dict[str, Any]:
     return dumped
 
 
+def _dump_event(row: EventType) -> dict[str, Any]:
+    dumped: dict[str, Any] = {"key": row.key, "schema": row.schema, "purposes": row.purposes}
+    dumped |= {name: getattr(row, name) for name in ("title", "description") if getattr(row, name)}
+    if row.from_server:
+        dumped["from"] = "server"
+    return dumped
+
+
 def _dump_segment(row: Segment) -> dict[str, Any]:
     dumped: dict[str, Any] = {"key": row.key, "title": row.title, "kind": row.kind, "rule": row.rule}
     dumped |= {"attributes": row.attributes, "priority": row.priority, "min_size": row.min_size}
     if row.parent:
         dumped["parent"] = row.parent.key
+    if row.score:
+        dumped["score"] = row.score
+    if row.tiers:
+        dumped["tiers"] = row.tiers
     if row.kind == Segment.Kind.LIST:
         dumped["purposes"] = row.purposes
     return dumped

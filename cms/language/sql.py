@@ -113,6 +113,9 @@ class _Writer:
     def test(self, column: Column, test: Comparison) -> str:
         operator, operand = test.operator, test.operand
         if operator == "$exists":
+            if column.kind == "json":
+                there = f"coalesce(jsonb_typeof({column.text}) <> 'null', FALSE)"
+                return self._negated(not _literal(operand), there)
             return f"({column.text} IS {'NOT ' if _literal(operand) else ''}NULL)"
         if operator == "$not" and isinstance(operand, Operators):
             return f"(NOT {self.value(column, operand)})"

@@ -59,15 +59,11 @@ class Query:
     def _events(self, more: str) -> str:
         return (
             f"FROM personalization_event e WHERE e.site_id = {self.site} AND 'personalization' = ANY(e.purposes)"
-            f" AND e.happened_at <= {NOW}{self.people} AND {more}"
+            f" AND {_DOORS} AND e.happened_at <= {NOW}{self.people} AND {more}"
         )
 
     def _meant(self, name: str, where: Condition | None) -> str:
-        named = (
-            "e.kind = 'track'"
-            if name == ANY
-            else f"(e.name = {self.parameters.add(name, 'text')} AND {_DOORS})"
-        )
+        named = "e.kind = 'track'" if name == ANY else f"e.name = {self.parameters.add(name, 'text')}"
         if where is None or not where.parts:
             return named
         return f"({named} AND {to_sql(present(where), Properties(), self.parameters)})"
@@ -114,7 +110,7 @@ class Query:
         return (
             "SELECT subject_key, max(happened_at) FILTER (WHERE before IS NULL OR happened_at - before > "
             f"{gap}) AS began FROM (SELECT e.subject_key, e.happened_at, lag(e.happened_at) OVER"
-            f" (PARTITION BY e.subject_key ORDER BY e.happened_at) AS before {self._events(_DOORS)}) r"
+            f" (PARTITION BY e.subject_key ORDER BY e.happened_at) AS before {self._events('TRUE')}) r"
             f" GROUP BY subject_key HAVING max(happened_at) > {NOW} - {gap}"
         )
 
@@ -145,7 +141,7 @@ class Query:
         value = property_of(str(node.of))
         if node.aggregate == "distinct":
             return f"count(DISTINCT {value})"
-        return f"{node.aggregate}(({value} #>> '{{}}')::numeric)"
+        return f"{node.aggregate}(({value})::numeric)"
 
     # -- $seq --------------------------------------------------------------------------------------
 
@@ -260,5 +256,7 @@ class Properties:
 def property_of(path: str) -> str:
     """Return the expression of a property; its names were checked to be plain."""
     names = path.split(".")[1:]
+    if len(names) == 1:
+        return "(e.properties -> '" + names[0].replace("'", "''").replace("%", "%%") + "')"
     quoted = ",".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
-    return "nullif(e.properties #> '{" + quoted.replace("'", "''").replace("%", "%%") + "}', 'null')"
+    return "(e.properties #> '{" + quoted.replace("'", "''").replace("%", "%%") + "}')"

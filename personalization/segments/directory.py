@@ -216,10 +216,9 @@ def rebuild(site: Site) -> Directory:
 
 def compile_rows(site: Site, segments: list[Segment]) -> dict[str, Any]:
     """Compile rows into a directory's program, and keep each segment's purposes with it."""
-    facts = vocabulary(site.pk)
     by_id = {segment.pk: segment for segment in segments}
     rules = {segment.key: effective_rules(segment, by_id) for segment in segments}
-    purposes = _all_purposes(segments, rules, facts)
+    purposes = _all_purposes(segments, rules, vocabulary(site.pk))
     compiled, tiers = [], dict[str, list[str]]()
     for segment in segments:
         if segment.kind != Segment.Kind.LIST and purposes[segment.key] != segment.purposes:
@@ -228,6 +227,7 @@ def compile_rows(site: Site, segments: list[Segment]) -> dict[str, Any]:
         before = tiers.setdefault(segment.tiers, []) if segment.tiers else []
         compiled.append(_compiled(segment, rules[segment.key], list(before)))
         before.append(segment.key)
+    facts = vocabulary(site.pk)  # only now: a score is a fact for the purposes that it was found to have
     return {
         "facts": [_stored_fact(fact) for name, fact in sorted(facts.facts.items()) if name not in CONTEXT],
         "segments": compiled,
