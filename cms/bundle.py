@@ -21,7 +21,8 @@ from cms.keys import is_key
 from cms.language.nodes import Problem
 from cms.language.parse import step
 from cms.media import MediaError, set_picture, stored_bytes
-from cms.models import Block, BlockType, Media, Page, Site, Template
+from cms.models import Block, BlockType, Experience, Media, Page, Site, Template
+from cms.pacing import cap_problems
 from cms.page_checks import PAGE_ATTRIBUTES
 from cms.pages import content_of, write_page
 from cms.paths import normalise
@@ -30,7 +31,7 @@ from cms.review import source_problems
 
 _TYPE_ATTRIBUTES = {"key", "title", "fields", "source", "catalogue"}
 _HARMLESS = {"required", "unknown_field", "too_few", "too_many", "too_small", "too_large", "unknown_locale"}
-PARTS = ("media", "block_types", "templates", "blocks", "pages")
+PARTS = ("media", "block_types", "templates", "experiences", "blocks", "pages")
 
 
 @dataclass(slots=True)
@@ -139,7 +140,20 @@ def load_structure(
     }
     for index, entry in listed(bundle, "templates", report, known={"key", "title", "slots", "source"}):
         _load_template(entry, site, report, f"/templates/{index}")
+    for index, entry in listed(bundle, "experiences", report, known={"key", "title", "cap"}):
+        _load_experience(entry, site, report, f"/experiences/{index}")
     return changed
+
+
+def _load_experience(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
+    wrong = list(cap_problems(entry.get("cap"), f"{pointer}/cap"))
+    report.problems += wrong
+    if wrong:
+        return
+    row = Experience.objects.filter(site=site, key=entry["key"]).first()
+    values = {"title": entry.get("title") or entry["key"], "cap": entry.get("cap")}
+    changed = written(row or Experience(site=site, key=entry["key"]), values, report, pointer)
+    report.count("experiences", bool(changed))
 
 
 def _load_media(
@@ -403,6 +417,9 @@ def dump_content(site: Site) -> dict[str, Any]:
         "templates": [
             {"key": t.key, "title": t.title, "slots": t.slots, "source": t.source}
             for t in Template.objects.filter(site=site).order_by("key")
+        ],
+        "experiences": [
+            {"key": e.key, "title": e.title, "cap": e.cap} for e in Experience.objects.filter(site=site)
         ],
         "blocks": [
             {"key": b.key, "type": b.type.key, "fields": b.data}

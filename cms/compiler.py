@@ -80,6 +80,7 @@ class _Compiler:
             "layouts": [layout for layout in layouts if layout],
             "placements": placements,
             "types": self.types,
+            "offer_cap": self.sources.offer_cap,
             "tags": [f"page:{path}", *sorted(f"block:{b}" for b in self.result.blocks)],
         }
         return self.result
@@ -109,7 +110,13 @@ class _Compiler:
         ]
         if default and not any(one["kind"] == "default" for one in variants):
             variants.append(_hidden(default["key"]))
-        return {"key": placement["placement"], "slot": slot, "variants": variants}
+        return {
+            "key": placement["placement"],
+            "slot": slot,
+            "min_interval": placement.get("min_interval"),
+            "rotation": placement.get("rotation"),
+            "variants": variants,
+        }
 
     def variant(
         self, variant: Mapping[str, Any], base: SourceBlock | None, pointer: str
@@ -135,6 +142,10 @@ class _Compiler:
             "from": as_date(variant.get("starts_at")),
             "to": as_date(variant.get("ends_at")),
             "cap": variant.get("cap"),
+            "offer": bool(variant.get("offer")),
+            "weight": variant.get("weight") or 1,
+            "experience": variant.get("experience"),
+            "experience_cap": self.sources.experiences.get(variant.get("experience") or ""),
             "block": block,
         }
 

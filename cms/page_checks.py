@@ -18,14 +18,16 @@ from cms.language.check import check
 from cms.language.nodes import Problem, RuleError
 from cms.language.parse import parse, step
 from cms.language.vocabulary import Vocabulary
-from cms.models import BlockType, Site, Template
+from cms.models import BlockType, Experience, Site, Template
+from cms.pacing import cap_problems, interval_problems, rotation_problems, weight_problems
 from cms.paths import normalise, valid_path
 
 PAGE_ATTRIBUTES = {
     "path", "title", "meta", "template", "templates", "slots", "go_live_at", "expire_at",
 }  # fmt: skip
 _VARIANT_ATTRIBUTES = {
-    "key", "when", "block", "override", "hide", "default", "starts_at", "ends_at", "cap",
+    "key", "when", "block", "override", "hide", "default", "starts_at", "ends_at", "cap", "offer",
+    "weight", "experience",
 }  # fmt: skip
 _DATES = ("starts_at", "ends_at")
 
@@ -38,13 +40,16 @@ class Around:
     facts: Vocabulary
     fields: Mapping[str, Sequence[Field]]
     templates: Mapping[str, Sequence[Mapping[str, Any]]]
+    experiences: frozenset[str] = frozenset()
 
 
 def around(site: Site, *, known: Known, facts: Vocabulary) -> Around:
     """Load what the pages of a site are checked against."""
     types = BlockType.objects.filter(site=site).values_list("key", "fields")
     templates = Template.objects.filter(site=site).values_list("key", "slots")
-    return Around(known, facts, {key: parse_fields(fields)[0] for key, fields in types}, dict(templates))
+    experiences = frozenset(Experience.objects.filter(site=site).values_list("key", flat=True))
+    parsed = {key: parse_fields(fields)[0] for key, fields in types}
+    return Around(known, facts, parsed, dict(templates), experiences)
 
 
 def content_problems(
@@ -169,6 +174,8 @@ def _slot(
         if not is_key(key):
             yield Problem("invalid_key", f"{place}/{index}/placement", f"'{key}' is not a key.")
         variants = placement.get("variants") or []
+        yield from interval_problems(placement.get("min_interval"), f"{place}/{index}/min_interval")
+        yield from rotation_problems(placement.get("rotation"), f"{place}/{index}/rotation")
         yield from _siblings(variants, f"{place}/{index}/variants")
         for n, variant in enumerate(variants):
             yield from _variant(slot, variant, variants, f"{place}/{index}/variants/{n}", it)
@@ -209,7 +216,11 @@ def _variant(
     if (changed := overrides(variant, siblings, it, pointer=f"{place}/override")) is not None:
         yield from changed.problems
     yield from _dates(variant, place, *_DATES)
-    yield from _cap(variant.get("cap"), f"{place}/cap")
+    yield from cap_problems(variant.get("cap"), f"{place}/cap")
+    yield from weight_problems(variant.get("weight"), f"{place}/weight")
+    experience = variant.get("experience")
+    if experience is not None and experience not in it.experiences:
+        yield Problem("unknown_experience", f"{place}/experience", f"There is no experience '{experience}'.")
 
 
 def _block(slot: Mapping[str, Any], key: object, place: str, it: Around) -> Iterator[Problem]:
@@ -221,19 +232,6 @@ def _block(slot: Mapping[str, Any], key: object, place: str, it: Around) -> Iter
     elif slot.get("types") and kind not in slot["types"]:
         sentence = f"'{key}' is a {kind}; the slot '{slot['key']}' takes {', '.join(slot['types'])}."
         yield Problem("type_not_allowed", f"{place}/block", sentence)
-
-
-def _cap(cap: object, place: str) -> Iterator[Problem]:
-    if cap is None:
-        return
-    times = cap.get("times") if isinstance(cap, Mapping) else None
-    if not isinstance(cap, Mapping) or not isinstance(times, int) or isinstance(times, bool) or times < 1:
-        yield Problem("wrong_type", place, 'A cap is {"times": 1, "within": "P7D"}.')
-        return
-    for name in cap.keys() - {"times", "within"}:
-        yield Problem("unknown_attribute", step(place, name), f"A cap has no '{name}'.")
-    if not isinstance(cap.get("within", ""), str):
-        yield Problem("wrong_type", f"{place}/within", "A cap's time is a duration such as P7D.")
 
 
 def rule_problems(rule: object, facts: Vocabulary, place: str) -> list[Problem]:

@@ -15,7 +15,8 @@ from cms.errors import ContentError, errors_among
 from cms.facts import vocabulary
 from cms.fields import Known, moment
 from cms.language.nodes import Problem
-from cms.models import Block, Page, PageTemplate, Placement, Site, Template, Variant
+from cms.models import Block, Experience, Page, PageTemplate, Placement, Site, Template, Variant
+from cms.pacing import spelled_pacing
 from cms.page_checks import Around, around, listed_templates, overrides
 from cms.page_checks import content_problems as content_problems
 from cms.page_checks import rule_problems as rule_problems
@@ -29,11 +30,17 @@ class _Unchanged(Exception):
 def content_of(page: Page) -> dict[str, Any]:
     """Return the working copy of a page as a bundle spells it."""
     slots: dict[str, list[dict[str, Any]]] = {}
-    placements = page.placements.prefetch_related("variants__block").order_by("slot", "position")
+    placements = page.placements.prefetch_related("variants__block", "variants__experience").order_by(
+        "slot", "position"
+    )
     for placement in placements:
         variants = sorted(placement.variants.all(), key=lambda v: v.position)
         slots.setdefault(placement.slot, []).append(
-            {"placement": placement.key, "variants": [_spelled(variant) for variant in variants]}
+            {
+                "placement": placement.key,
+                **spelled_pacing(min_interval=placement.min_interval, rotation=placement.rotation),
+                "variants": [_spelled(variant) for variant in variants],
+            }
         )
     content: dict[str, Any] = {"path": page.path, "title": page.title, "meta": page.meta, "slots": slots}
     content |= _spelled_templates(page)
@@ -77,9 +84,10 @@ def _spelled(variant: Variant) -> dict[str, Any]:
     for name in ("starts_at", "ends_at"):
         if moment := getattr(variant, name):
             spelled[name] = _spelled_date(moment)
-    if variant.cap:
-        spelled["cap"] = variant.cap
-    return spelled
+    experience = variant.experience.key if variant.experience else None
+    return spelled | spelled_pacing(
+        cap=variant.cap, offer=variant.offer, weight=variant.weight, experience=experience
+    )
 
 
 def _spelled_date(moment: dt.datetime) -> str:
@@ -140,7 +148,7 @@ def _write_placements(page: Page, slots: Mapping[str, Any], it: Around) -> None:
     blocks = {b.key: b for b in Block.objects.filter(site=page.site)} if slots else {}
     page.placements.all().delete()
     rows = [
-        (Placement(page=page, slot=slot, position=index, key=item["placement"]), item.get("variants") or [])
+        (_placement(page, slot, index, item), item.get("variants") or [])
         for slot, items in slots.items()
         for index, item in enumerate(items)
     ]
@@ -149,6 +157,17 @@ def _write_placements(page: Page, slots: Mapping[str, Any], it: Around) -> None:
         _variant(placement, position, variant, variants, blocks, it)
         for placement, variants in rows
         for position, variant in enumerate(variants)
+    )
+
+
+def _placement(page: Page, slot: str, index: int, item: Mapping[str, Any]) -> Placement:
+    return Placement(
+        page=page,
+        slot=slot,
+        position=index,
+        key=item["placement"],
+        min_interval=item.get("min_interval") or "",
+        rotation=item.get("rotation"),
     )
 
 
@@ -174,8 +193,17 @@ def _variant(
         starts_at=moment(spelled.get("starts_at")),
         ends_at=moment(spelled.get("ends_at")),
         cap=spelled.get("cap"),
+        offer=bool(spelled.get("offer")),
+        weight=spelled.get("weight") or 1,
+        experience=_experience(spelled.get("experience"), placement),
         is_default=bool(spelled.get("default")),
     )
+
+
+def _experience(key: object, placement: Placement) -> Experience | None:
+    if not key:
+        return None
+    return Experience.objects.filter(site=placement.page.site_id, key=str(key)).first()
 
 
 def _kind(spelled: Mapping[str, Any]) -> str:

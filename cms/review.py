@@ -89,10 +89,6 @@ def _variants_complete(variants: Sequence[Mapping[str, Any]], place: str) -> Ite
         None,
     )
     for index, variant in enumerate(variants):
-        if variant.get("cap"):
-            yield Problem(
-                "cap_not_applied", f"{place}/{index}/cap", "Caps are kept, but not applied yet.", "warning"
-            )
         if variant.get("block") is None and variant.get("override") is None and not variant.get("hide"):
             yield Problem("required", f"{place}/{index}", "A variant needs one of block, override and hide.")
         if always is not None and always < index and not variants[always].get("default"):

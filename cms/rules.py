@@ -21,14 +21,25 @@ for model in (
     "placement",
     "variant",
     "pagerevision",
+    "experience",
 ):
     rules.add_perm(f"cms.view_{model}", may_write)
-for model in ("blocktype", "block", "media", "template", "page", "pagetemplate", "placement", "variant"):
+for model in (
+    "blocktype",
+    "block",
+    "media",
+    "template",
+    "page",
+    "pagetemplate",
+    "placement",
+    "variant",
+    "experience",
+):
     rules.add_perm(f"cms.add_{model}", may_write)
     rules.add_perm(f"cms.change_{model}", may_write)
 for model in ("pagetemplate", "placement", "variant"):
     rules.add_perm(f"cms.delete_{model}", may_write)
-for model in ("blocktype", "block", "media", "template", "page"):
+for model in ("blocktype", "block", "media", "template", "page", "experience"):
     rules.add_perm(f"cms.delete_{model}", may_publish)
 rules.add_perm("cms.change_site", rules.is_superuser)
 rules.add_perm("cms.publish_page", may_publish)

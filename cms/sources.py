@@ -5,14 +5,14 @@ With `draft` the working copies are taken, otherwise what is published: an unpub
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import QuerySet
 
 from cms.fields import MAX_DEPTH, Field, parse_fields
 from cms.language.text import parse_text
-from cms.models import Block, BlockType, Media, Site, Template
+from cms.models import Block, BlockType, Experience, Media, Site, Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Sources:
     media: Mapping[str, Mapping[str, Any]]
     types: Mapping[str, SourceType]
     locales: tuple[str, ...]
+    experiences: Mapping[str, Any] = field(default_factory=dict)  # key → cap
+    offer_cap: Any = None
 
 
 def load_sources(site: Site, contents: Iterable[Mapping[str, Any]], *, draft: bool = False) -> Sources:
@@ -78,6 +80,8 @@ def load_sources(site: Site, contents: Iterable[Mapping[str, Any]], *, draft: bo
         media={m.key: _source_media(m) for m in Media.objects.filter(site=site)},
         types={t.key: t for t in types.values()},
         locales=tuple(site.locales),
+        experiences=dict(Experience.objects.filter(site=site).values_list("key", "cap")),
+        offer_cap=site.offer_cap,
     )
 
 

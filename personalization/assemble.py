@@ -13,8 +13,10 @@ from typing import Any
 import orjson
 
 from cms.language.evaluate import WITHHELD
+from cms.language.moments import EPOCH
 from personalization.directory import memberships
 from personalization.fragments import Fragment, Part, materialise, merged
+from personalization.pacing import FOR_EVER, Candidate, Pace, capped_until, in_turn, kept, turn_ends
 from personalization.plan import MAX_ASSEMBLIES, REASON_BYTES, BoundPlacement, BoundPlan, BoundVariant
 from personalization.stored_rules import ERROR, judge
 from personalization.visitor import Visitor
@@ -33,6 +35,7 @@ class Decision:
     visitor: Visitor
     now: float
     sign: Sign
+    paced_until: int | None = None  # when a cap, an interval or a turn ends, in microseconds
 
     @property
     def key(self) -> str:
@@ -64,12 +67,14 @@ class Decision:
     @property
     def valid_until(self) -> dt.datetime | None:
         """Return the moment when, without anything new, the answer can next change."""
-        if not self.plan.timed and not self.plan.boundaries:
+        if not self.plan.timed and not self.plan.boundaries and self.paced_until is None:
             return None
         moments = [m for rule in self.plan.timed if (m := rule.valid_until(self.facts))]
         boundary = self.plan.next_boundary(self.now)
         if boundary is not None:
             moments.append(dt.datetime.fromtimestamp(boundary, dt.UTC))
+        if self.paced_until is not None and self.paced_until < FOR_EVER:
+            moments.append(EPOCH + dt.timedelta(microseconds=self.paced_until))
         return min(moments, default=None)
 
 
@@ -82,16 +87,108 @@ def decide(
     sign: Sign,
     force: Mapping[str, str] | None = None,
     segments: Mapping[str, bool] | None = None,
+    pace: Pace | None = None,
 ) -> Decision:
     """Choose a layout and a variant for every placement; `force` and `segments` are what a preview prescribes."""
     if plan.segments:
         memberships(plan.segments, facts, visitor, segments or {})
     layout = _layout(plan, facts)
     choices = list(plan.defaults)
+    paced = _Paced(plan, facts, visitor, now, pace)
     for index in range(len(choices)) if force else plan.undecided:
         placement = plan.placements[index]
-        choices[index] = _choose(plan, placement, facts, visitor, now, (force or {}).get(placement.key))
-    return Decision(plan, layout, tuple(choices), facts, visitor, now, sign)
+        forced = (force or {}).get(placement.key)
+        if placement.paced and forced is None:
+            choices[index] = paced.choose(placement)
+        else:
+            choices[index] = _choose(plan, placement, facts, visitor, now, forced)
+    return Decision(plan, layout, tuple(choices), facts, visitor, now, sign, paced.until)
+
+
+class _Paced:
+    """Choose for placements in which it matters what was shown before, or whose turn it is."""
+
+    def __init__(
+        self, plan: BoundPlan, facts: Mapping[str, Any], visitor: Visitor, now: float, pace: Pace | None
+    ) -> None:
+        self.plan, self.facts, self.visitor, self.now = plan, facts, visitor, now
+        self.known = pace if "personalization" in visitor.gates.granted else None
+        self.moment = round(now * 1_000_000)
+        self.until: int | None = None
+
+    def choose(self, placement: BoundPlacement) -> tuple[int, str]:
+        """Return the first variant that holds, the one that is kept for a while, or the one whose turn it is."""
+        holding: list[Candidate] = []
+        obstacle = ""
+        for index, variant in enumerate(placement.variants[:-1]):
+            hindrance = self._hindrance(variant)
+            if hindrance is None:
+                holding.append(Candidate(index, variant.key, variant.weight, variant.starts))
+                if placement.rotation is None and placement.min_interval is None:
+                    break
+            elif not holding:
+                obstacle = obstacle or hindrance
+        if not holding:
+            return len(placement.variants) - 1, obstacle or "default"
+        return self._of(holding, placement).index, "matched"
+
+    def _hindrance(self, variant: BoundVariant) -> str | None:
+        """Say why a variant is not shown; empty when its rule is plainly false, None when nothing hinders it."""
+        truth = True if variant.rule is None else judge(variant.rule, self.facts)
+        if truth is False:
+            return ""
+        if not _in_window(variant, self.now):
+            return "out_of_window"
+        if truth is not True:
+            return ERROR if truth is not None else why_unknown(self.plan, variant, self.facts, self.visitor)
+        return self._limit(variant)
+
+    def _limit(self, variant: BoundVariant) -> str | None:
+        if not variant.limits:
+            return None
+        if self.known is None:
+            return "unknown_fact" if "personalization" in self.visitor.gates.granted else "no_consent"
+        ends = [end for limit in variant.limits if (end := capped_until(limit, self.known, self.moment))]
+        if not ends:
+            return None
+        self._sooner(max(ends))
+        return "capped"
+
+    def _of(self, holding: list[Candidate], placement: BoundPlacement) -> Candidate:
+        shown = self.known.last.get(f"{self.plan.path} {placement.key}") if self.known else None
+        if placement.min_interval is not None and shown is not None:
+            same = kept(holding, shown, placement.min_interval, self.moment)
+            if same is not None:
+                self._sooner(shown.since + placement.min_interval)
+                return same
+        if placement.rotation is None:
+            return holding[0]
+        self._sooner(turn_ends(placement.rotation, self.moment))
+        visitor = self.visitor.id if self.known is not None else None
+        return in_turn(holding, placement.rotation, placement=placement.key, visitor=visitor, now=self.moment)
+
+    def _sooner(self, until: int) -> None:
+        self.until = until if self.until is None else min(self.until, until)
+
+
+def _in_window(variant: BoundVariant, now: float) -> bool:
+    return not (
+        (variant.starts is not None and now < variant.starts)
+        or (variant.ends is not None and now >= variant.ends)
+    )
+
+
+def shown_lines(decision: Decision) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return what pacing must remember of an answer: placement, variant, and the counters that grow."""
+    if not decision.plan.counted:
+        return []
+    found = []
+    for placement, (index, _) in zip(decision.plan.placements, decision.choices, strict=True):
+        if placement.paced:
+            variant = placement.variants[index]
+            counters = tuple(limit.counter for limit in variant.limits)
+            found.append((f"{decision.plan.path} {placement.key}", variant.key, counters))
+    return found
 
 
 def _layout(plan: BoundPlan, facts: Mapping[str, Any]) -> int:
@@ -122,9 +219,7 @@ def _choose(
         truth = True if variant.rule is None else judge(variant.rule, facts)
         if truth is False:
             continue
-        if (variant.starts is not None and now < variant.starts) or (
-            variant.ends is not None and now >= variant.ends
-        ):
+        if not _in_window(variant, now):
             obstacle = obstacle or "out_of_window"
         elif truth is True:
             return index, "matched"

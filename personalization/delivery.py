@@ -15,6 +15,7 @@ from typing import Any
 from cms.paths import normalise
 from personalization import facts, visitors
 from personalization.assemble import Decision, decide
+from personalization.pacing import Pace
 from personalization.plan import BoundPlan
 from personalization.plans import SiteFacts, negotiate, plan_store, sign
 from personalization.visitor import Visitor
@@ -46,10 +47,13 @@ def deliver(asked: Asked) -> Decision | None:
     visitor = record.visitor
     if plan.personal:
         visitor = visitors.up_to_date(record, plan_store.directory(site), now=asked.now)
-    return decide_for(plan, site, narrowed(visitor, asked.closed_purposes), asked)
+    pace = visitors.pace(record) if plan.paced else None
+    return decide_for(plan, site, narrowed(visitor, asked.closed_purposes), asked, pace)
 
 
-def decide_for(plan: BoundPlan, site: SiteFacts, visitor: Visitor, asked: Asked) -> Decision:
+def decide_for(
+    plan: BoundPlan, site: SiteFacts, visitor: Visitor, asked: Asked, pace: Pace | None = None
+) -> Decision:
     """Cut the facts by consent and decide."""
     context, local_now = asked.context(plan, site)
     known = facts.cut(
@@ -61,7 +65,7 @@ def decide_for(plan: BoundPlan, site: SiteFacts, visitor: Visitor, asked: Asked)
         here=plan.here,
         scores=plan.scores,
     )
-    return decide(plan, known, visitor=visitor, now=asked.now, sign=sign)
+    return decide(plan, known, visitor=visitor, now=asked.now, sign=sign, pace=pace)
 
 
 def narrowed(visitor: Visitor, closed: frozenset[str]) -> Visitor:

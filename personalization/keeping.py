@@ -13,9 +13,19 @@ from django.db.models import F, QuerySet
 
 from consent.holders import Holder
 from consent.hot_store import hot_store
+from personalization import exposures
 from personalization.fold import Features
 from personalization.ingest.pipeline import SENSITIVE
-from personalization.models import Event, Membership, Profile, Segment, SegmentChange, Touched, Trait
+from personalization.models import (
+    Event,
+    Exposure,
+    Membership,
+    Profile,
+    Segment,
+    SegmentChange,
+    Touched,
+    Trait,
+)
 from personalization.profiles import (
     facts_of,
     forget_snapshot,
@@ -191,7 +201,13 @@ def _changes_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
     return rows.order_by().distinct("subject_key")  # type: ignore[return-value]  # narrowed by its caller
 
 
+def _exposures_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
+    rows = Exposure.objects.filter(purposes__contains=[purpose])
+    return rows.order_by().distinct("subject_key")  # type: ignore[return-value]  # narrowed by its caller
+
+
 HOLDERS = (
+    Holder("exposures", "What one was shown", exposures.export, exposures.erase, _exposures_for),
     Holder(
         "profile", "Profile: declared traits and computed facts", export_profile, erase_profile, _profiles_for
     ),

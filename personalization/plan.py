@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from cms.language.behaviour import Behaviour
+from cms.language.behaviour.durations import duration
 from cms.language.evaluate import WITHHELD, Program
 from cms.language.nodes import fields as rule_fields
 from cms.language.nodes import segment_keys
@@ -22,6 +23,7 @@ from cms.language.vocabulary import Fact
 from personalization.directory import CompiledSegment, Directory, base_name
 from personalization.facts import Here
 from personalization.fragments import ComponentHole, Fragment, Item, Scene, TextHole, Writer, missing, parsed
+from personalization.pacing import OFFERS, Limit, Rotation, cap_of, rotation_of
 from personalization.scoring import Score
 from personalization.stored_rules import compile_stored
 
@@ -63,13 +65,25 @@ class BoundVariant:
     rule_facts: tuple[Fact, ...]
     rule_segments: tuple[str, ...]
     hole_purposes: frozenset[str]
+    limits: tuple[Limit, ...] = ()
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class BoundPlacement:
+    """One placement; `min_interval` is in microseconds, `counted` are the variants whose showing must be counted."""
+
     key: str
     slot: str
     variants: tuple[BoundVariant, ...]
+    min_interval: int | None = None
+    rotation: Rotation | None = None
+
+    @property
+    def paced(self) -> bool:
+        """Whether what was shown before, or whose turn it is, matters here."""
+        limited = any(variant.limits for variant in self.variants)
+        return limited or self.min_interval is not None or self.rotation is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +165,18 @@ class BoundPlan:
     def undecided(self) -> tuple[int, ...]:
         """Name the placements that have more to show than their default."""
         return tuple(index for index, p in enumerate(self.placements) if len(p.variants) > 1)
+
+    @cached_property
+    def paced(self) -> bool:
+        """Whether any placement depends on what was shown before, or on whose turn it is."""
+        return any(placement.paced for placement in self.placements)
+
+    @cached_property
+    def counted(self) -> bool:
+        """Whether what this page shows must be remembered."""
+        return any(v.limits for p in self.placements for v in p.variants) or any(
+            p.min_interval is not None for p in self.placements
+        )
 
     @cached_property
     def holes_add_nothing(self) -> bool:
@@ -244,6 +270,9 @@ class _Binder:
         segments = self.segments(rules, holes)
         facts = self.facts(rules, holes, segments)
         rule_purposes = self.rule_purposes(rules)
+        paced = any(placement.paced for placement in placements)
+        if paced:  # what somebody was shown is known for pages alone
+            rule_purposes |= {COMPONENT_PURPOSE}
         hole_purposes = frozenset().union(*(v.hole_purposes for p in placements for v in p.variants))
         stored = self.stored
         return BoundPlan(
@@ -256,7 +285,7 @@ class _Binder:
             facts=facts,
             segments=segments,
             rule_purposes=rule_purposes,
-            personal=bool(rule_purposes | hole_purposes) or any(f.purposes for f in facts),
+            personal=bool(rule_purposes | hole_purposes) or any(f.purposes for f in facts) or paced,
             timed=tuple(r for r in (*rules, *(r for s in segments for r in s.deciding)) if r.timed),
             boundaries=self.boundaries(placements),
             starts=stored.starts,
@@ -286,7 +315,23 @@ class _Binder:
 
     def placement(self, placement: Mapping[str, Any]) -> BoundPlacement:
         variants = tuple(self.variant(placement["key"], v) for v in placement["variants"])
-        return BoundPlacement(placement["key"], placement["slot"], variants)
+        return BoundPlacement(
+            placement["key"],
+            placement["slot"],
+            variants,
+            duration(placement.get("min_interval")),
+            rotation_of(placement.get("rotation")),
+        )
+
+    def limits(self, placement: str, variant: Mapping[str, Any]) -> tuple[Limit, ...]:
+        """Return the caps of a variant: its own, its experience's, and the one over all offers."""
+        path = self.program["page"]["path"]
+        asked = (
+            (f"v {path} {placement} {variant['key']}", variant.get("cap")),
+            (f"e {variant.get('experience')}", variant.get("experience_cap")),
+            (OFFERS, self.program.get("offer_cap") if variant.get("offer") else None),
+        )
+        return tuple(Limit(counter, cap) for counter, stored in asked if (cap := cap_of(stored)))
 
     def variant(self, placement: str, variant: Mapping[str, Any]) -> BoundVariant:
         rule = _rule(variant["rule"])
@@ -315,6 +360,8 @@ class _Binder:
             rule_facts=self.known(rule.reads.facts) if rule else (),
             rule_segments=tuple(rule.reads.segments) if rule else (),
             hole_purposes=self.purposes_of(writer.holes),
+            limits=self.limits(placement, variant),
+            weight=variant.get("weight") or 1,
         )
 
     def known(self, names: Iterable[str]) -> tuple[Fact, ...]:

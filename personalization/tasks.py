@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from cms.models import Site
-from personalization import partitions, retention
+from personalization import exposures, partitions, retention
 from personalization.folding import backfill, catch_up, fall_due
 from personalization.ingest import counts
 from personalization.plans import announce_epoch
@@ -51,6 +51,15 @@ def backfill_behaviour() -> int:
 
 
 @shared_task
+def store_exposures() -> int:
+    """Move what people were shown from Redis to the table."""
+    moved = 0
+    while found := exposures.store():
+        moved += found
+    return moved
+
+
+@shared_task
 def refresh_all_segments() -> int:
     """Look at everybody as a set, in case anything was missed; return in how many sites it ran."""
     runs = [refresh(site, now=timezone.now()) for site in Site.objects.all()]
@@ -87,4 +96,5 @@ def sweep() -> int:
     fall_due_now()
     backfill_behaviour()
     counts.collect(now=now)
+    store_exposures()
     return sweep_snapshots()

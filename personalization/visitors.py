@@ -16,6 +16,8 @@ from consent.gates import decode as decode_gates
 from consent.hot_store import Unavailable, hot_store
 from consent.state import gates_key, read_gates
 from personalization.directory import Directory
+from personalization.exposures import PURPOSE, pace_key, pace_of
+from personalization.pacing import Pace
 from personalization.plans import EPOCH_KEY
 from personalization.profiles import current, snapshot_key, touched_key
 from personalization.visitor import NOBODY, Snapshot, Visitor
@@ -28,19 +30,26 @@ log = logging.getLogger(__name__)
 class Record:
     """Who asks, and the site's epoch; None when Redis could not tell it.
 
-    `needed_id` is the last event that was acknowledged to them, as far as Redis knows.
+    `needed_id` is the last event that was acknowledged to them, as far as Redis knows, and `shown` the record of what
+    they were shown.
     """
 
     visitor: Visitor
     epoch: int | None
     needed_id: int = 0
+    shown: bytes | None = None
 
 
 def load(visitor_id: uuid.UUID | None, *, now: float) -> Record:
     """Return who asks and the site's epoch, with one Redis command."""
     keys = [EPOCH_KEY]
     if visitor_id is not None:
-        keys += [gates_key(visitor_id), snapshot_key(visitor_id), touched_key(visitor_id)]
+        keys += [
+            gates_key(visitor_id),
+            snapshot_key(visitor_id),
+            touched_key(visitor_id),
+            pace_key(visitor_id),
+        ]
     try:
         found = hot_store().read(keys)
     except Unavailable:
@@ -52,7 +61,7 @@ def load(visitor_id: uuid.UUID | None, *, now: float) -> Record:
     if gates is None:
         gates = _gates(visitor_id)
     snapshot = decode_snapshot(found[2]) if found[2] and gates.granted else None
-    return Record(Visitor(visitor_id, gates, snapshot), epoch, int(found[3]) if found[3] else 0)
+    return Record(Visitor(visitor_id, gates, snapshot), epoch, int(found[3]) if found[3] else 0, found[4])
 
 
 def _gates(visitor_id: uuid.UUID) -> Gates:
@@ -79,6 +88,18 @@ def _reaches(snapshot: Snapshot, record: Record, directory: Directory) -> bool:
     if snapshot.folded_id < record.needed_id:
         return False
     return not directory.behaviours or snapshot.behaviour_version >= directory.behaviour_version
+
+
+def pace(record: Record) -> Pace | None:
+    """Return what the one who asks was shown before; None when that may not or cannot be known."""
+    visitor = record.visitor
+    if visitor.id is None or PURPOSE not in visitor.gates.granted:
+        return None
+    try:
+        return pace_of(visitor.id, record.shown)
+    except DatabaseError:
+        log.warning("exposures could not be read: unknown")
+        return None
 
 
 def _current(visitor_id: uuid.UUID, directory: Directory, now: float) -> Snapshot | None:

@@ -36,11 +36,13 @@ def media_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def forget() -> None:
     """Empty the hot store, and what this process remembers of the site."""
     from consent.purposes import _gpc_covered
+    from personalization import exposures
     from personalization.api import access
     from personalization.events import forget_declared
     from personalization.plans import plan_store
     from personalization.segments.directory import _directory_at
 
+    exposures.settle()
     client = redis.Redis.from_url(settings.REDIS_HOT_URL)
     client.flushdb()
     client.close()

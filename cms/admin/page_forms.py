@@ -29,6 +29,7 @@ from cms.language.vocabulary import Vocabulary
 from cms.models import Block, Page, PageTemplate, Placement, Template, Variant
 from cms.models.site import current_site
 from cms.override_form import OverridesField, OverridesInput
+from cms.pacing import interval_problems, rotation_problems
 from cms.pages import rule_problems
 from cms.paths import normalise
 from cms.rule_widget import RuleField, RuleWidget
@@ -187,11 +188,35 @@ class PageTemplateForm(RowForm):
 
 class PlacementForm(RowForm):
     slot = forms.ChoiceField(widget=unfold.UnfoldAdminSelectWidget())
+    min_interval = forms.CharField(
+        required=False,
+        label="Changes at most every",
+        help_text="As long as both variants hold: PT15M is a quarter of an hour.",
+        widget=unfold.UnfoldAdminTextInputWidget(),
+    )
+    rotation = forms.JSONField(
+        required=False,
+        label="Variants take turns",
+        help_text='{"kind": "weighted", "every": "P1D"}; also "shuffled", and "decayed" with a half_life.',
+        widget=unfold.UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )
     key = key_input()
 
     class Meta:
         model = Placement
-        fields = ("slot", "key", "position")
+        fields = ("slot", "key", "min_interval", "rotation", "position")
+
+    def clean_min_interval(self) -> str:
+        interval: str = self.cleaned_data["min_interval"].strip().upper()
+        if problems := list(interval_problems(interval, "")):
+            raise forms.ValidationError(problems[0].message)
+        return interval
+
+    def clean_rotation(self) -> Any:
+        rotation = self.cleaned_data["rotation"] or None
+        if problems := list(rotation_problems(rotation, "")):
+            raise forms.ValidationError(problems[0].message)
+        return rotation
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -207,6 +232,10 @@ class PlacementForm(RowForm):
 
 class VariantForm(RowForm):
     """What a placement may show, to whom, and when."""
+
+    weight = forms.IntegerField(
+        required=False, initial=1, min_value=1, max_value=1000, widget=unfold.UnfoldAdminIntegerFieldWidget()
+    )
 
     rule = rule_field("Show it when")
     starts_at = MomentField(required=False, label="From")
@@ -234,6 +263,9 @@ class VariantForm(RowForm):
             "rule",
             "starts_at",
             "ends_at",
+            "offer",
+            "weight",
+            "experience",
             "position",
         )
 
@@ -285,6 +317,7 @@ class VariantForm(RowForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         cleaned["rule"] = cleaned.get("rule") or None
+        cleaned["weight"] = cleaned.get("weight") or 1
         times, within = cleaned.get("cap_times"), cleaned.get("cap_within")
         cap = {"times": times, **({"within": within} if within else {})} if times else None
         if cleaned.get("is_default"):

@@ -52,7 +52,14 @@ class VariantInline(RowInline):
         (None, {"fields": (("kind", "key", "is_default"), "block", "overrides", "rule", "position")}),
         (
             "Dates and cap",
-            {"fields": (("starts_at", "ends_at"), ("cap_times", "cap_within")), "classes": ("collapse",)},
+            {
+                "fields": (
+                    ("starts_at", "ends_at"),
+                    ("cap_times", "cap_within", "offer"),
+                    ("experience", "weight"),
+                ),
+                "classes": ("collapse",),
+            },
         ),
     )
 
@@ -66,7 +73,7 @@ class PlacementInline(RowInline):
     form = PlacementForm
     formset = PlacementFormSet
     inlines = (VariantInline,)
-    fields = (("slot", "key"), "position")
+    fields = (("slot", "key"), ("min_interval", "rotation"), "position")
     ordering = ("slot", "position")
 
 

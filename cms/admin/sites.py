@@ -7,11 +7,14 @@ from django.contrib import admin
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold import widgets as unfold
 from unfold.admin import ModelAdmin
 
 from cms.forms import AnyModelForm
 from cms.models import Site
+from cms.pacing import cap_problems
+from cms.publishing import recompile_all
 
 
 class SiteSettingsForm(AnyModelForm):
@@ -23,7 +26,13 @@ class SiteSettingsForm(AnyModelForm):
 
     class Meta:
         model = Site
-        fields = ("title", "host", "locales", "time_zone", "requires_key")
+        fields = ("title", "host", "locales", "time_zone", "requires_key", "strict_events", "offer_cap")
+
+    def clean_offer_cap(self) -> Any:
+        cap = self.cleaned_data["offer_cap"] or None
+        if problems := list(cap_problems(cap, "")):
+            raise ValidationError(problems[0].message)
+        return cap
 
     def clean_locales(self) -> list[str]:
         locales: list[str] = self.cleaned_data["locales"]
@@ -36,7 +45,7 @@ class SiteSettingsForm(AnyModelForm):
 class SiteSettingsAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     form = SiteSettingsForm
     list_display = ("title", "host", "shown_locales", "time_zone")
-    fields = ("title", "host", "locales", "time_zone", "requires_key")
+    fields = ("title", "host", "locales", "time_zone", "requires_key", "strict_events", "offer_cap")
 
     @admin.display(description="Locales")
     def shown_locales(self, site: Site) -> str:
@@ -45,6 +54,8 @@ class SiteSettingsAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no ty
     def save_model(self, request: HttpRequest, obj: Site, form: Any, change: bool) -> None:
         obj.save()
         obj.advance()
+        if "offer_cap" in form.changed_data:  # published pages carry it
+            recompile_all(obj, now=timezone.now(), cause="The cap over all offers changed")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

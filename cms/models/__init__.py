@@ -1,6 +1,7 @@
 """The content model in rows; integrity lives in the constraints."""
 
 from cms.models.content import Block, BlockReference, BlockRevision, BlockType, Media
+from cms.models.experience import Experience
 from cms.models.layout import Page, PageTemplate, Placement, Template, Variant
 from cms.models.publication import PageRevision, Plan
 from cms.models.site import Site
@@ -10,6 +11,7 @@ __all__ = [
     "BlockReference",
     "BlockRevision",
     "BlockType",
+    "Experience",
     "Media",
     "Page",
     "PageRevision",

@@ -9,6 +9,7 @@ from simple_history.models import HistoricalRecords
 
 from cms.keys import key_field
 from cms.models.content import Block, BlockRevision
+from cms.models.experience import Experience
 from cms.models.site import Site
 from cms.paths import valid_path
 
@@ -110,6 +111,16 @@ class Placement(models.Model):
     slot = models.CharField(max_length=100)
     position = models.PositiveIntegerField(default=0)
     key = key_field()
+    min_interval = models.CharField(
+        max_length=20,
+        blank=True,
+        help_text="What it shows changes at most so often, as long as both variants hold: PT15M.",
+    )
+    rotation = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='Of the variants that hold, each has its turn: {"kind": "weighted", "every": "P1D"}.',
+    )
 
     class Meta:
         ordering = ["slot", "position"]
@@ -146,6 +157,13 @@ class Variant(models.Model):
     ends_at = models.DateTimeField(null=True, blank=True, help_text="Exclusive.")
     cap = models.JSONField(
         null=True, blank=True, help_text='At most so often per person: {"times": 1, "within": "P7D"}.'
+    )
+    offer = models.BooleanField(
+        default=False, help_text="Counts among the offers that the site's cap is about."
+    )
+    weight = models.PositiveIntegerField(default=1, help_text="Its share where variants take turns.")
+    experience = models.ForeignKey(
+        Experience, on_delete=models.PROTECT, null=True, blank=True, related_name="variants"
     )
     is_default = models.BooleanField(default=False)
 

@@ -40,6 +40,11 @@ class Site(models.Model):
     requires_key = models.BooleanField(
         default=False, help_text="Published pages are answered only to a key with the scope 'deliver'."
     )
+    offer_cap = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='At most so many offers per person, over all pages: {"times": 1, "within": "P7D"}.',
+    )
     strict_events = models.BooleanField(
         default=False,
         help_text="Take only events of the catalogue, in their declared shape, and refuse rules over others.",

@@ -27,6 +27,7 @@ from personalization.api.context import context_of, parse_context
 from personalization.api.guard import assert_scope
 from personalization.assemble import Decision, body, page_values
 from personalization.delivery import Asked, deliver
+from personalization.exposures import note
 from personalization.plans import negotiate, plan_store, sign
 from personalization.split import WrongKey, choices_of, private_answer, public_body
 from personalization.trace import trace_of
@@ -122,6 +123,8 @@ def _asked(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, boo
 def _deliver(request: HttpRequest, asked: Asked) -> Decision | None:
     """Deliver, and keep a signal that the visitor's browser sends for the first time."""
     decision = deliver(asked)
+    if decision is not None and decision.plan.counted:
+        note(decision)
     if asked.closed_purposes and decision is not None and not decision.visitor.gates.gpc:
         try:
             note_signal(request, decision.visitor.id)

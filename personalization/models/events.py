@@ -108,18 +108,17 @@ class EventCount(models.Model):
 
 
 class Exposure(models.Model):
-    """That somebody was shown a variant, for pacing and reports; `seen` when the page itself told so."""
+    """That somebody was shown a variant, for pacing and reports."""
 
+    key = models.UUIDField(unique=True)
     site = models.ForeignKey(  # no constraint: it would be checked once per row of a batch, and sites stay
         Site, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )
     subject_key = models.UUIDField()
-    page = models.CharField(max_length=500)
-    placement = models.CharField(max_length=100)
+    placement = models.CharField(max_length=700, help_text="The page's path, and the placement on it.")
     variant = models.CharField(max_length=100)
-    experience = models.CharField(max_length=100, blank=True)
+    counters = ArrayField(models.CharField(max_length=900), help_text="The caps that it counts for.")
     decision = models.CharField(max_length=200, blank=True)
-    seen = models.BooleanField(default=False)
     at = models.DateTimeField()
     purposes = ArrayField(models.CharField(max_length=50))
 

@@ -1,0 +1,24 @@
+"""Experiences: variants of several placements that belong together, and how often one person may be shown them."""
+
+from django.db import models
+
+from cms.keys import key_field
+from cms.models.site import Site
+
+
+class Experience(models.Model):
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="experiences")
+    key = key_field()
+    title = models.CharField(max_length=200)
+    cap = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='At most so often per person, over all of its variants: {"times": 1, "within": "P7D"}.',
+    )
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [models.UniqueConstraint(fields=["site", "key"], name="experience_key_once")]
+
+    def __str__(self) -> str:
+        return self.title or self.key
