@@ -130,7 +130,7 @@ class _Paced:
                 obstacle = obstacle or hindrance
         if not holding:
             return len(placement.variants) - 1, obstacle or "default"
-        return self._of(holding, placement).index, "matched"
+        return self._of(holding, placement).place, "matched"
 
     def _hindrance(self, variant: BoundVariant) -> str | None:
         """Say why a variant is not shown; empty when its rule is plainly false, None when nothing hinders it."""

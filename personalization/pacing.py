@@ -7,6 +7,7 @@ they are, the placement and the turn, for everybody else on placement and turn a
 """
 
 import hashlib
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ NOTHING_SHOWN: Final = Pace()
 class Candidate(NamedTuple):
     """A variant that is true now."""
 
-    index: int
+    place: int
     key: str
     weight: int
     starts: float | None
@@ -153,7 +154,7 @@ def _weight(one: Candidate, rotation: Rotation, at: int) -> float:
     """Return a variant's weight; where weights decay, the newer ones weigh more."""
     if rotation.kind != "decayed" or one.starts is None or not rotation.half_life:
         return one.weight
-    return one.weight * 0.5 ** max(0.0, (at - one.starts * 1_000_000) / rotation.half_life)
+    return one.weight * math.exp2(-max(0.0, (at - one.starts * 1_000_000) / rotation.half_life))
 
 
 @lru_cache(maxsize=10_000)

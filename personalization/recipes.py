@@ -39,12 +39,16 @@ class Recipe:
 @cache
 def recipes() -> tuple[Recipe, ...]:
     """Return every recipe, in the order of the gallery."""
-    return tuple(
-        Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in one.items()})
-        for one in orjson.loads(FILE.read_bytes())
-    )
+    return tuple(_recipe(**one) for one in orjson.loads(FILE.read_bytes()))
 
 
 def recipe(key: str) -> Recipe:
     """Return one recipe; KeyError when there is none."""
     return {one.key: one for one in recipes()}[key]
+
+
+def _recipe(**stored: Any) -> Recipe:
+    for name, value in stored.items():
+        if isinstance(value, list):
+            stored[name] = tuple(value)
+    return Recipe(**stored)

@@ -295,7 +295,7 @@ def answers(
     for segment in segments:
         statement.decide(segment)
     named = ", ".join(statement.truths[segment.key] for segment in segments)
-    values = {"now": now, "subjects": list(subjects)}
+    values: dict[str, Any] = {"now": now, "subjects": list(subjects)}
     with connection.cursor() as cursor:
         source = statement.source()
         cursor.execute(

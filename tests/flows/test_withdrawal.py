@@ -85,7 +85,10 @@ def test_an_entry_past_its_moment_is_not_believed(ada: Front) -> None:
 
 def test_every_holder_is_empty_after_the_worker_and_has_its_receipt(ada: Front) -> None:
     ada_before = kept(ada)
-    assert {name for name, kept_something in ada_before.items() if not kept_something} == {"touched"}
+    assert {name for name, kept_something in ada_before.items() if not kept_something} == {
+        "touched",
+        "exposures",
+    }
     ada.decide(personalization=False)
     assert work() == len(list(holders()))
     assert set(kept(ada)) >= {"profile", "events", "memberships", "changes", "snapshot"}
