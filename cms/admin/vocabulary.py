@@ -1,4 +1,4 @@
-"""What a rule may name, for the rule builder: facts with their titles, groups and purposes, and segments."""
+"""What a rule may name, for the rule builder: facts with their titles, groups and purposes, segments, and events."""
 
 from typing import Any
 
@@ -8,13 +8,31 @@ from cms.facts import vocabulary
 from cms.language.vocabulary import CONTEXT, Fact, Vocabulary
 from cms.models.site import current_site
 
+_GROUPS = {"features": "Behaviour", "here": "This page", "scores": "Scores"}
+
 
 def vocabulary_view(request: HttpRequest) -> JsonResponse:
-    """Answer the vocabulary of the site; `?segments=no` leaves the segments out. The admin asks who may see it."""
-    known = vocabulary(current_site().pk)
-    segments = [{"key": s.key, "title": s.title} for s in known.segments.values()]
-    answer = {"facts": _facts(known), "segments": [] if request.GET.get("segments") == "no" else segments}
-    return JsonResponse(answer, headers={"Cache-Control": "private, no-store"})
+    """Answer what display rules of the site may name. The admin asks who may see it."""
+    return vocabulary_answer(vocabulary(current_site().pk))
+
+
+def vocabulary_answer(known: Vocabulary) -> JsonResponse:
+    """Answer a vocabulary as the builder reads it; nobody on the way keeps it."""
+    return JsonResponse(vocabulary_document(known), headers={"Cache-Control": "private, no-store"})
+
+
+def vocabulary_document(known: Vocabulary) -> dict[str, Any]:
+    """Return facts, segments and, where rules may ask what somebody did, the events that are known."""
+    events = sorted(known.events.values(), key=lambda one: one.key) if known.behaviour else ()
+    return {
+        "facts": _facts(known),
+        "segments": [{"key": s.key, "title": s.title} for s in known.segments.values()],
+        "behaviour": known.behaviour,
+        "strict_events": known.strict_events,
+        "events": [
+            {"key": one.key, "title": one.title, "properties": dict(one.properties)} for one in events
+        ],
+    }
 
 
 def _facts(known: Vocabulary) -> list[dict[str, Any]]:
@@ -36,4 +54,4 @@ def _fact(fact: Fact) -> dict[str, Any]:
 def _group(fact: Fact) -> str:
     if fact.name in CONTEXT:
         return "Context"
-    return "Behaviour" if fact.name.startswith("features.") else "Traits"
+    return _GROUPS.get(fact.name.partition(".")[0], "Traits")

@@ -118,8 +118,20 @@ def value_phrase(subject: str, test: Value) -> str:
         return f"{subject} is {_literal(test.value, subject)}"
     spoken = [
         item for item in test.tests if item.operator != "$exists" or not _is_true(item.operand)
-    ] or test.tests
-    return " and ".join(comparison_phrase(subject, item) for item in spoken)
+    ] or list(test.tests)
+    return _range(subject, spoken) or " and ".join(comparison_phrase(subject, item) for item in spoken)
+
+
+def _range(subject: str, tests: list[Comparison]) -> str:
+    """Return a beginning and an end in one phrase, or nothing where these are not the tests."""
+    match tests:
+        case [Comparison("$gte", Constant(low)), Comparison("$lt" | "$lte" as end, Constant(high))]:
+            between, below = ("from {} to {}", "from {} to below {}")
+            if _is_moment(low) and end == "$lt":
+                below = "from {} until {}"
+            spelled = between if end == "$lte" else below
+            return f"{subject} is {spelled.format(_literal(low, subject), _literal(high, subject))}"
+    return ""
 
 
 def comparison_phrase(subject: str, comparison: Comparison) -> str:

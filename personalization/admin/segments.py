@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import lazy
@@ -13,10 +13,12 @@ from django.utils.safestring import SafeString
 from unfold import widgets as unfold
 
 from cms.admin.notes import badge, when
+from cms.admin.vocabulary import vocabulary_answer
 from cms.forms import PairsField, SiteForm, show_problems
 from cms.language.explain import sentence
 from cms.language.nodes import Problem, RuleError
 from cms.language.parse import parse
+from cms.models.site import current_site
 from cms.pages import rule_problems
 from cms.rule_widget import RuleField, RuleWidget
 from consent.hints import hint
@@ -33,7 +35,7 @@ _PLACES = {"/rule": "rule", "/purposes": "purposes", "/parent": "parent"}
 
 
 def _facts_url() -> str:
-    return f"{reverse('admin:cms_vocabulary')}?segments=no"
+    return reverse("admin:personalization_segment_vocabulary")
 
 
 class SegmentForm(SiteForm):
@@ -103,8 +105,18 @@ class SegmentAdmin(RebuildingAdmin):
         def see_as(request: HttpRequest, page_id: int) -> HttpResponse:
             return see_as_view(self.admin_site, request, page_id)
 
-        mine = [path("see-as/<int:page_id>/", self.admin_site.admin_view(see_as), name="see-as")]
+        view = self.admin_site.admin_view
+        mine = [
+            path("see-as/<int:page_id>/", view(see_as), name="see-as"),
+            path("vocabulary.json", view(self.vocabulary_view), name="personalization_segment_vocabulary"),
+        ]
         return mine + list(super().get_urls())
+
+    def vocabulary_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer what the rule of a segment may name: behaviour and other segments too, but no page's history."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return vocabulary_answer(facts_for_segments(current_site().pk))
 
     def get_fieldsets(self, request: HttpRequest, obj: Segment | None = None) -> Any:
         now = () if obj is None else (("Now", {"fields": ("sentence", ("people", "state"), "last_run")}),)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -90,8 +91,20 @@ def test_the_vocabulary_leaves_out_what_identifies(everything: None) -> None:
     assert groups["context.device"] == "Context"
     assert groups["features.orders"] == "Behaviour"
     assert [one["key"] for one in answer["segments"]] == ["vip"]
-    alone = client_of(PUBLISHERS).get(reverse("admin:cms_vocabulary"), {"segments": "no"}).json()
-    assert alone["segments"] == []
+    assert answer["behaviour"] is False
+    assert answer["events"] == []
+
+
+def test_the_rule_of_a_segment_may_name_events_and_other_segments(everything: None) -> None:
+    url = reverse("admin:personalization_segment_vocabulary")
+    answer = client_of(AUTHORS).get(url).json()
+    assert answer["behaviour"] is True
+    assert {"key": "Product Viewed", "title": "Product Viewed", "properties": {}} in answer["events"]
+    assert [one["key"] for one in answer["segments"]] == ["vip"]
+    assert not [one["name"] for one in answer["facts"] if one["group"] == "This page"]
+    nobody = Client()
+    nobody.force_login(get_user_model().objects.create(username="nobody", is_staff=True))
+    assert nobody.get(url).status_code == 403
 
 
 def test_the_draft_is_seen_as_somebody_else(everything: None) -> None:

@@ -169,7 +169,7 @@ def test_a_misspelled_name_gets_a_suggestion(rule: Any, words: str) -> None:
         ({"context.weekday": {"$in": [6, 7]}}, "Weekday is one of Saturday or Sunday"),
         (
             {"context.time": {"$gte": "08:00", "$lt": "12:00"}},
-            "Time of day is not before 08:00 and time of day is before 12:00",
+            "Time of day is from 08:00 until 12:00",
         ),
         ({"$not": {"city": {"$exists": True}}}, "Not (city is known)"),
         ({"born.days_ago": {"$exists": True, "$lt": 7}}, "Days since birthday is less than 7"),
