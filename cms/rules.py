@@ -53,7 +53,7 @@ for model in ("segment", "trait", "attribute"):
     rules.add_perm(f"personalization.delete_{model}", may_publish)
 rules.add_perm("personalization.lower_min_size", may_publish)
 rules.add_perm("personalization", may_write)
-for model in ("purpose", "noticeversion", "consentevent", "propagationjob"):
+for model in ("purpose", "noticeversion", "consentevent", "propagationjob", "accesslog"):
     rules.add_perm(f"consent.view_{model}", may_publish)
 for action in ("add", "change"):
     rules.add_perm(f"consent.{action}_purpose", rules.is_superuser)

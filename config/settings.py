@@ -210,6 +210,7 @@ CELERY_BEAT_SCHEDULE = {
     "keep-house": {"task": "personalization.tasks.keep_house", "schedule": crontab(hour="2", minute="40")},
     "recompile": {"task": "cms.tasks.recompile_waiting", "schedule": 5.0, "options": {"expires": 5}},
     "enforce-consent": {"task": "consent.tasks.enforce", "schedule": 5.0, "options": {"expires": 5}},
+    "expire-accesses": {"task": "consent.tasks.expire_accesses", "schedule": crontab(hour="2", minute="50")},
     "audit-consent": {"task": "consent.tasks.audit_flags", "schedule": 60.0, "options": {"expires": 60}},
     "refresh-segments": {
         "task": "personalization.tasks.refresh_all_segments",
@@ -234,6 +235,7 @@ TRUSTED_COUNTRY_HEADER = env.str("TRUSTED_COUNTRY_HEADER", default="")
 SITE_ORIGINS = env.list("SITE_ORIGINS", default=[])
 HISTORY_LIMIT = 500  # entries of the ledger that one answer shows
 EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=400)
+ACCESS_LOG_DAYS = env.int("ACCESS_LOG_DAYS", default=365)  # 30 at least
 RATES = {
     "consent": (50, 500),  # a second and address, burst
     "ingest": (200, 400),  # requests a second and key, burst
@@ -469,6 +471,12 @@ UNFOLD = {
                         "title": "Effects",
                         "icon": "cleaning_services",
                         "link": reverse_lazy("admin:consent_propagationjob_changelist"),
+                        "permission": _may_see_consent,
+                    },
+                    {
+                        "title": "Log of accesses",
+                        "icon": "visibility",
+                        "link": reverse_lazy("admin:consent_accesslog_changelist"),
                         "permission": _may_see_consent,
                     },
                 ],

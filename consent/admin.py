@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 
 from consent.enforcement import remind_worker
 from consent.ledger import broken_entries
-from consent.models import ConsentEvent, NoticeVersion, PropagationJob, Purpose
+from consent.models import AccessLog, ConsentEvent, NoticeVersion, PropagationJob, Purpose
 
 if TYPE_CHECKING:  # Django's own forms take no type argument when they run
     PurposeModelForm = forms.ModelForm[Purpose]
@@ -237,3 +237,24 @@ class PropagationJobAdmin(QuietAdmin):
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("consent.retry_propagationjob"))
+
+
+@admin.register(AccessLog)
+class AccessLogAdmin(QuietAdmin):
+    list_display = ("at", "kind", "actor", "subject", "people", "place", "shown_purposes")
+    list_filter = ("kind", "at")
+    search_fields = ("actor", "place", "reason", "subject_key")
+    search_help_text = "A name such as staff:ada, a screen, a reason, or a subject's key"
+    fields = ("at", "kind", "actor", "subject", "people", "shown_purposes", "place", "reason")
+    readonly_fields = fields
+    ordering = ("-at", "-id")
+    list_per_page = 50
+    show_full_result_count = False
+
+    @admin.display(description="Subject")
+    def subject(self, row: AccessLog) -> str:
+        return f"{row.subject_key.hex[:8]}…" if row.subject_key else "—"
+
+    @admin.display(description="Purposes")
+    def shown_purposes(self, row: AccessLog) -> str:
+        return ", ".join(row.purposes) or "—"

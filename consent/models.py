@@ -214,3 +214,64 @@ class PropagationJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.holder}: {', '.join(self.purposes)}"
+
+
+class AccessLog(models.Model):
+    """Who looked at personal data or worked on it; rows are added, shortened by an erasure, and deleted when old.
+
+    The database refuses any other change: a row keeps what it said, but for the subject key, which an erasure takes
+    out; none younger than thirty days can be deleted.
+    """
+
+    class Kind(models.TextChoices):
+        PROFILE_SEEN = "profile_seen", "A profile was looked at"
+        IDENTIFIER_SEARCHED = "identifier_searched", "Somebody was looked up by an identifier"
+        SAMPLE_SEEN = "sample_seen", "Events of people were looked at"
+        PROFILE_READ = "profile_read", "A profile was read by a back end"
+        PROFILE_CHANGED = "profile_changed", "A profile was changed by a back end"
+        EXPORT_MADE = "export_made", "Data were exported"
+        DATA_SENT = "data_sent", "Data were sent to somebody else"
+        MODEL_TRAINED = "model_trained", "A model was trained"
+        RECOMPUTED = "recomputed", "Many profiles were worked out again"
+        IMPORTED = "imported", "Data were imported"
+        ERASED = "erased", "Somebody was erased"
+
+    site_id = models.PositiveBigIntegerField(default=1)
+    at = models.DateTimeField(db_index=True)
+    kind = models.CharField(max_length=30, choices=Kind.choices)
+    actor = models.CharField(max_length=150, help_text="staff:NAME, key:NAME, task:NAME or visitor.")
+    subject_key = models.UUIDField(null=True, db_index=True, help_text="Empty: many, or erased since.")
+    people = models.PositiveBigIntegerField(help_text="How many people it was about.")
+    purposes = ArrayField(models.CharField(max_length=50), default=list)
+    place = models.CharField(max_length=200, blank=True, help_text="The screen, address or task.")
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        verbose_name = "access"
+        verbose_name_plural = "accesses"
+        triggers = [
+            pgtrigger.ReadOnly(name="access_log_keeps_columns", exclude=["subject_key"]),
+            pgtrigger.Protect(
+                name="access_log_keeps_subjects",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "OLD.subject_key IS DISTINCT FROM NEW.subject_key AND NEW.subject_key IS NOT NULL"
+                ),
+            ),
+            pgtrigger.Protect(
+                name="access_log_keeps_rows",
+                operation=pgtrigger.Delete,
+                condition=pgtrigger.Condition("OLD.at > now() - interval '30 days'"),
+            ),
+            pgtrigger.Trigger(
+                name="access_log_keeps_all",
+                level=pgtrigger.Statement,
+                when=pgtrigger.Before,
+                operation=pgtrigger.Truncate,
+                func="RAISE EXCEPTION 'the log of accesses is append-only';",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.actor}"

@@ -1,9 +1,10 @@
 """What the worker does for `consent`."""
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from consent import enforcement
+from consent import access_log, enforcement
 
 
 @shared_task
@@ -16,3 +17,9 @@ def enforce() -> int:
 def audit_flags() -> int:
     """Find consent that was changed in any other way than by a decision, and enforce it."""
     return enforcement.reconcile(now=timezone.now())
+
+
+@shared_task
+def expire_accesses() -> int:
+    """Delete what the log of accesses has kept for its time."""
+    return access_log.expire(now=timezone.now(), days=settings.ACCESS_LOG_DAYS)

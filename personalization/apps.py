@@ -16,12 +16,13 @@ class PersonalizationConfig(AppConfig):
     def ready(self) -> None:
         from cms.facts import register_facts
         from cms.signals import site_changed
+        from consent import access_log
         from consent.holders import register_holder
         from personalization.keeping import HOLDERS
         from personalization.segments.directory import facts_of_site
 
         register_facts(facts_of_site)
-        for holder in HOLDERS:
+        for holder in (*HOLDERS, access_log.HOLDER):
             register_holder(holder)
         site_changed.connect(announce, dispatch_uid="announce-epoch")
 

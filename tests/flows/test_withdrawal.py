@@ -88,6 +88,7 @@ def test_every_holder_is_empty_after_the_worker_and_has_its_receipt(ada: Front) 
     assert {name for name, kept_something in ada_before.items() if not kept_something} == {
         "touched",
         "exposures",
+        "access_log",
     }
     ada.decide(personalization=False)
     assert work() == len(list(holders()))
