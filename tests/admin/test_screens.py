@@ -24,7 +24,13 @@ READERS = (
     "personalization.attribute",
     "personalization.segmentrun",
 )
-CONSENT = ("consent.purpose", "consent.noticeversion", "consent.consentevent", "consent.propagationjob", "consent.accesslog")
+CONSENT = (
+    "consent.purpose",
+    "consent.noticeversion",
+    "consent.consentevent",
+    "consent.propagationjob",
+    "consent.accesslog",
+)
 ACCESS = ("personalization.apikey", "auth.user", "auth.group")
 ADDABLE = ("cms.page", "cms.block", "cms.media", "cms.blocktype", "cms.template", *READERS[:3])
 SEEN = {
