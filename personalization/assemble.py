@@ -14,7 +14,8 @@ import orjson
 
 from cms.language.evaluate import WITHHELD
 from cms.language.moments import EPOCH
-from personalization.directory import memberships
+from cms.language.vocabulary import Fact
+from personalization.directory import CompiledSegment, is_excluded, memberships
 from personalization.fragments import Fragment, Part, materialise, merged
 from personalization.pacing import FOR_EVER, Candidate, Pace, capped_until, in_turn, kept, turn_ends
 from personalization.plan import MAX_ASSEMBLIES, REASON_BYTES, BoundPlacement, BoundPlan, BoundVariant
@@ -239,8 +240,18 @@ def why_unknown(plan: BoundPlan, variant: BoundVariant, facts: Mapping[str, Any]
     purposes = [fact.purposes for fact in withheld] + [segment.purposes for segment in unknown]
     if not all(one <= granted for one in purposes):
         return "no_consent"
+    if visitor.snapshot is not None and visitor.snapshot.excluded and _excluded(withheld, unknown, visitor):
+        return "no_consent"
     loaded = visitor.snapshot is not None and not withheld
     return "segment_too_small" if loaded and any(not s.open for s in unknown) else "unknown_fact"
+
+
+def _excluded(withheld: list[Fact], unknown: list[CompiledSegment], visitor: Visitor) -> bool:
+    """Say whether the person took out of use what is unknown."""
+    excluded = visitor.snapshot.excluded if visitor.snapshot is not None else frozenset()
+    return any(fact.name in excluded for fact in withheld) or any(
+        is_excluded(one, visitor) for one in unknown
+    )
 
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -40,10 +40,11 @@ from personalization.segments.directory import rebuild, segment_problems
 KNOWN_PARTS = {"tessera", "locales", "traits", "attributes", "segments", "events", *PARTS}
 MAX_DEPTH = 40
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_TRAIT_ATTRIBUTES = {"key", "title", "type", "purpose", "from", "identifying", "default"}
+_TRAIT_ATTRIBUTES = {"key", "title", "type", "purpose", "from", "identifying", "default", "label"}
 _EVENT_ATTRIBUTES = {"key", "title", "description", "schema", "purposes", "from"}
 _SEGMENT_ATTRIBUTES = {
-    "key", "title", "kind", "rule", "score", "tiers", "parent", "attributes", "purposes", "priority", "min_size",
+    "key", "title", "kind", "rule", "score", "tiers", "parent", "attributes", "purposes", "priority", "min_size", "label",
+    "topic",
 }  # fmt: skip
 
 
@@ -152,8 +153,9 @@ def _is_locale(value: object) -> bool:
 
 
 def _load_trait(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
-    default = texts(entry.get("default"), site.default_locale)
+    default, label = (texts(entry.get(name), site.default_locale) for name in ("default", "label"))
     problems = list(text_problems(default, site.locales, f"{pointer}/default"))
+    problems += text_problems(label, site.locales, f"{pointer}/label")
     if entry.get("type") not in TRAIT_TYPES:
         sentence = f"A trait is {', '.join(TRAIT_TYPES)}, not '{entry.get('type')}'."
         problems.append(Problem("unknown_type", f"{pointer}/type", sentence))
@@ -171,6 +173,7 @@ def _load_trait(entry: Mapping[str, Any], site: Site, report: Report, pointer: s
         "source": entry.get("from") or Trait.Source.ANYWHERE.value,
         "identifying": bool(entry.get("identifying")),
         "default": default,
+        "label": label,
     }
     row = Trait.objects.filter(site=site, key=entry["key"]).first() or Trait(site=site, key=entry["key"])
     report.count("traits", bool(written(row, values, report, pointer)))
@@ -244,6 +247,8 @@ def _load_segment(entry: Mapping[str, Any], position: int, site: Site, report: R
         problems.append(Problem("unknown_kind", f"{pointer}/kind", f"There is no kind '{kind}'."))
     if not isinstance(entry.get("attributes") or {}, Mapping):
         problems.append(Problem("wrong_type", f"{pointer}/attributes", "attributes is an object."))
+    label = texts(entry.get("label"), site.default_locale)
+    problems += text_problems(label, site.locales, f"{pointer}/label")
     if kind == Segment.Kind.LIST:
         problems += _purpose_problems(entry.get("purposes") or [], f"{pointer}/purposes")
     report.problems += problems
@@ -255,6 +260,8 @@ def _load_segment(entry: Mapping[str, Any], position: int, site: Site, report: R
         "rule": entry.get("rule") or {},
         "score": entry.get("score") or {},
         "tiers": entry.get("tiers") or "",
+        "label": label,
+        "topic": entry.get("topic") or "",
         "attributes": entry.get("attributes") or {},
         "priority": entry.get("priority", 100),
         "position": position,
@@ -303,9 +310,7 @@ def _dump_trait(row: Trait) -> dict[str, Any]:
         dumped["from"] = "server"
     if row.identifying:
         dumped["identifying"] = True
-    if row.default:
-        dumped["default"] = row.default
-    return dumped
+    return dumped | {name: getattr(row, name) for name in ("default", "label") if getattr(row, name)}
 
 
 def _dump_event(row: EventType) -> dict[str, Any]:
@@ -321,10 +326,9 @@ def _dump_segment(row: Segment) -> dict[str, Any]:
     dumped |= {"attributes": row.attributes, "priority": row.priority, "min_size": row.min_size}
     if row.parent:
         dumped["parent"] = row.parent.key
-    if row.score:
-        dumped["score"] = row.score
-    if row.tiers:
-        dumped["tiers"] = row.tiers
+    dumped |= {
+        name: getattr(row, name) for name in ("score", "tiers", "label", "topic") if getattr(row, name)
+    }
     if row.kind == Segment.Kind.LIST:
         dumped["purposes"] = row.purposes
     return dumped

@@ -1,12 +1,12 @@
 """The directory of a site: its facts, segments and attributes, compiled once per version. PURE.
 
 In: the JSON that `segments/directory.py` stores. Out: `Directory`, which answers whether a visitor is in a segment
-from the facts of the request alone. A segment is withheld as a whole while one of its purposes is not granted, and
-unknown while it holds fewer people than its minimum.
+from the facts of the request alone. A segment is withheld as a whole while one of its purposes is not granted or
+something that it rests on is excluded by the person, and unknown while it holds fewer people than its minimum.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,7 +16,7 @@ from cms.language.evaluate import Program
 from cms.language.vocabulary import CONTEXT, Fact, SegmentName, Vocabulary
 from personalization.scoring import Score, compile_score
 from personalization.stored_rules import ERROR, compile_stored, judge
-from personalization.visitor import Visitor
+from personalization.visitor import BEHAVIOUR, Visitor
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -40,6 +40,10 @@ class CompiledSegment:
     score: Score | None = None
     tiers: str = ""
     before: tuple[str, ...] = ()
+    lies_in: tuple[str, ...] = ()
+    topic: str = ""
+    label: Mapping[str, str] = field(default_factory=dict)
+    rests_on: frozenset[str] = _NOTHING  # what somebody may exclude, and is then not in it
 
     @cached_property
     def alone(self) -> Program | None:
@@ -138,7 +142,7 @@ class Directory:
 def compile_directory(stored: Mapping[str, Any], *, version: int) -> Directory:
     """Compile a stored directory."""
     facts = dict(CONTEXT) | {f["name"]: _fact(f) for f in stored["facts"]}
-    segments = {s["key"]: _segment(s) for s in stored["segments"]}
+    segments = resting({s["key"]: _segment(s) for s in stored["segments"]})
     names = {key: SegmentName(key, s.title, s.purposes) for key, s in segments.items()}
     attributes = {name: dict(defaults) for name, defaults in stored["attributes"].items()}
     bestsellers = {
@@ -152,6 +156,20 @@ def compile_directory(stored: Mapping[str, Any], *, version: int) -> Directory:
         stored.get("behaviour_version", 0),
         in_order(segments),
     )
+
+
+def resting(segments: Mapping[str, CompiledSegment]) -> dict[str, CompiledSegment]:
+    """Return the segments with everything that each rests on: itself, its topic, its facts, and those it needs."""
+    done: dict[str, CompiledSegment] = {}
+    for key in in_order(segments):
+        segment = segments[key]
+        own = {f"segment:{one}" for one in (key, *segment.lies_in)} | {*map(base_name, segment.reads)}
+        around = [segment, *(segments[one] for one in segment.lies_in if one in segments)]
+        own |= {f"topic:{one.topic}" for one in around if one.topic}
+        own |= {BEHAVIOUR} if segment.behaviours else set()
+        inner = (done[needed].rests_on for needed in segment.needs - set(segment.before) if needed in done)
+        done[key] = replace(segment, rests_on=frozenset(own).union(*inner))
+    return {key: done[key] for key in segments}
 
 
 def in_order(segments: Mapping[str, CompiledSegment]) -> tuple[str, ...]:
@@ -195,6 +213,9 @@ def _segment(stored: Mapping[str, Any]) -> CompiledSegment:
         score=compile_score(stored["key"], stored["score"]) if stored.get("score") else None,
         tiers=stored.get("tiers", ""),
         before=tuple(stored.get("before", ())),
+        lies_in=tuple(stored.get("lies_in", ())),
+        topic=stored.get("topic", ""),
+        label=stored.get("label") or {},
     )
 
 
@@ -202,13 +223,19 @@ def belongs(segment: CompiledSegment, facts: Mapping[str, Any], visitor: Visitor
     """Say whether the visitor is in the segment: true, false, or None for unknown."""
     if segment.purposes and not (segment.purposes <= visitor.gates.granted and visitor.snapshot is not None):
         return None
-    if not segment.open:
+    if not segment.open or is_excluded(segment, visitor):
         return None
     if segment.kind == "list":
         return segment.key in visitor.snapshot.lists if visitor.snapshot else None
     return holds(
         segment, facts, was_in=visitor.snapshot is not None and segment.key in visitor.snapshot.inside
     )
+
+
+def is_excluded(segment: CompiledSegment, visitor: Visitor) -> bool:
+    """Say whether the person left the segment, or took something out of use that it rests on."""
+    excluded = visitor.snapshot.excluded if visitor.snapshot is not None else _NOTHING
+    return bool(excluded) and not excluded.isdisjoint(segment.rests_on)
 
 
 def holds(segment: CompiledSegment, facts: Mapping[str, Any], *, was_in: bool) -> bool | None:
@@ -247,7 +274,8 @@ def memberships(
 
     The segments come in the order in which they can be decided. `prescribed` answers are those of a preview.
     """
-    granted = visitor.gates.granted if visitor.snapshot is not None else _NOTHING
+    snapshot = visitor.snapshot
+    granted = visitor.gates.granted if snapshot is not None and not snapshot.excluded else _NOTHING
     inside: dict[str, bool | None] = {}
     facts["segments"] = inside
     for segment in segments:
@@ -255,7 +283,7 @@ def memberships(
             inside[segment.key] = prescribed[segment.key]
         elif segment.alone is None or not segment.purposes <= granted:
             inside[segment.key] = belongs(segment, facts, visitor)
-        else:  # the common case, without a call in between: open, by one rule, and all its purposes granted
+        else:  # the common case, without a call in between: open, by one rule, all granted, nothing excluded
             truth = judge(segment.alone, facts)
             inside[segment.key] = None if truth == ERROR else truth
     return inside

@@ -2,11 +2,11 @@
 
 In: a visitor, the context of the request, and the names that a page reads. Out: the only facts the decision sees.
 A personal fact whose purposes are not all granted is WITHHELD, whatever the store holds; so is one that could not be
-loaded. Context is never personal.
+loaded, and one that the person took out of use. Context is never personal.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,7 +16,7 @@ from cms.language.behaviour.spans import decode
 from cms.language.evaluate import WITHHELD
 from cms.language.vocabulary import Fact
 from personalization.scoring import Score
-from personalization.visitor import Snapshot, Visitor
+from personalization.visitor import BEHAVIOUR, Snapshot, Visitor
 
 PAGES: Final = "personalization"
 # this page's history: the fact, which counter it reads, and whether by item or by category
@@ -49,12 +49,13 @@ def cut(
     """Return the facts that a decision for this visitor may read; `now` is in the visitor's time zone."""
     facts: dict[str, Any] = {"$now": now}
     known = visitor.snapshot.facts if visitor.snapshot is not None else None
+    excluded = visitor.snapshot.excluded if visitor.snapshot is not None else ()
     granted = visitor.gates.granted
     for fact in wanted:
         name = fact.name
         if not fact.purposes:
             facts[name] = context.get(name)
-        elif known is None or not fact.purposes <= granted:
+        elif known is None or not fact.purposes <= granted or (excluded and _is_excluded(name, excluded)):
             facts[name] = WITHHELD
         elif name in HERE:
             facts[name] = _history(name, visitor.snapshot, here)
@@ -69,9 +70,16 @@ def cut(
     return facts
 
 
+def _is_excluded(name: str, excluded: Collection[str]) -> bool:
+    """Say whether the person took a fact out of use."""
+    return name in excluded or (name in HERE and BEHAVIOUR in excluded)
+
+
 def _timeline(behaviour: Behaviour, visitor: Visitor) -> Any:
     """Return what is known of a behaviour: its timeline, None for that of nobody, or WITHHELD."""
     if visitor.snapshot is None or PAGES not in visitor.gates.granted:
+        return WITHHELD
+    if BEHAVIOUR in visitor.snapshot.excluded:
         return WITHHELD
     spelled = visitor.snapshot.timelines.get(behaviour.key)
     return None if spelled is None else decode(spelled)

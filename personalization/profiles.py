@@ -136,6 +136,7 @@ def snapshot_of(profile: Profile, lists: Iterable[str], scores: Mapping[int, str
         folded_id=profile.folded_id,
         behaviour_version=profile.behaviour_version,
         counters=orjson.dumps({**counters, "categories": profile.categories}),
+        excluded=frozenset(profile.excluded),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from cms.language.behaviour.spans import decode
 from cms.language.evaluate import WITHHELD
 from cms.language.vocabulary import CONTEXT
-from personalization.directory import CompiledSegment, Directory, holds
+from personalization.directory import CompiledSegment, Directory, holds, is_excluded
 from personalization.visitor import Visitor
 
 _PAGES: Final = "personalization"
@@ -52,7 +52,7 @@ def stand(
 
 
 def _may(segment: CompiledSegment, visitor: Visitor) -> bool:
-    return segment.purposes <= visitor.gates.granted
+    return segment.purposes <= visitor.gates.granted and not is_excluded(segment, visitor)
 
 
 def _truth(segment: CompiledSegment, facts: Mapping[str, Any], visitor: Visitor) -> bool | None:

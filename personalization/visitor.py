@@ -15,7 +15,9 @@ from consent.gates import CLOSED, Gates
 
 # What is true of the empty profile: a sum of nothing is 0, everything else is absent.
 NOTHING_DONE: Mapping[str, Any] = {"features.orders": 0, "features.revenue": 0, "features.sessions": 0}
+BEHAVIOUR = "behaviour"  # the name under which somebody takes out of use all that they did
 _NO_COUNTERS = b"{}"
+_NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Snapshot:
 
     `folded_id` is the last event that is in it, and `behaviour_version` says which rules' behaviour; `timelines` are
     spelled as in JSON, those of nobody left out. `inside` are the segments by score one was in. `counters` is JSON:
-    how often which item or category was seen and bought, read only by pages that ask.
+    how often which item or category was seen and bought, read only by pages that ask. `excluded` is what the person took
+    out of use: it is withheld like what is not allowed.
     """
 
     version: int = 0
@@ -35,6 +38,7 @@ class Snapshot:
     folded_id: int = 0
     behaviour_version: int = 0
     counters: bytes = _NO_COUNTERS
+    excluded: frozenset[str] = _NOTHING
 
     def count(self, counter: str, name: str) -> int:
         """Return how often an item or category was seen or bought: `views`, `bought`, `category_views`, `categories`."""
@@ -68,6 +72,7 @@ def encode(snapshot: Snapshot) -> bytes:
             "i": sorted(snapshot.inside),
             "e": snapshot.folded_id,
             "b": snapshot.behaviour_version,
+            "x": sorted(snapshot.excluded),
         }
     )
     return written + b"\n" + snapshot.counters
@@ -87,6 +92,7 @@ def decode(entry: bytes) -> Snapshot | None:
             read["e"],
             read["b"],
             counters,
+            frozenset(read["x"]),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None

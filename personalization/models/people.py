@@ -47,6 +47,12 @@ class Profile(models.Model):
     held = ArrayField(
         models.CharField(max_length=50), default=list, help_text="Purposes for which something is kept."
     )
+    excluded = ArrayField(
+        models.CharField(max_length=120),
+        default=list,
+        blank=True,
+        help_text="What the person took out of use: names of facts, `behaviour`, `segment:KEY`, `topic:NAME`.",
+    )
     version = models.PositiveBigIntegerField(default=1)
     snapshot_version = models.PositiveBigIntegerField(default=0)
     first_seen_at = models.DateTimeField()
@@ -63,6 +69,7 @@ class Profile(models.Model):
             GinIndex(fields=["held"], name="profile_held"),
             GinIndex(fields=["segments"], name="profile_segments"),
             models.Index(fields=["behaviour_version"], name="profile_behaviour_version"),
+            models.Index(fields=["site"], condition=~Q(excluded=[]), name="profile_with_exclusions"),
         ]
 
     def __str__(self) -> str:

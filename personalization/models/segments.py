@@ -13,6 +13,25 @@ from cms.models import Site
 TRAIT_TYPES = ("text", "number", "boolean", "date", "list")
 
 
+# what somebody may wish to see nothing about, whatever they allow otherwise
+TOPICS = (
+    ("alcohol", "Alcohol"),
+    ("dating", "Dating"),
+    ("gambling", "Gambling"),
+    ("parenting", "Pregnancy and parenting"),
+    ("weight_loss", "Weight loss"),
+)
+
+
+def label_field() -> "models.JSONField[Any, Any]":
+    """How visitors are told of something, per locale."""
+    return models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What visitors read about it, per locale; without one they read the title.",
+    )
+
+
 class Trait(models.Model):
     """A declared fact about people; what nobody declared is dropped."""
 
@@ -33,6 +52,7 @@ class Trait(models.Model):
     default = models.JSONField(
         default=dict, blank=True, help_text="What placeholders show instead, per locale."
     )
+    label = label_field()
     history = HistoricalRecords()
 
     class Meta:
@@ -92,6 +112,13 @@ class Segment(models.Model):
         default=list,
         blank=True,
         help_text="Of a list; a rule names its own.",
+    )
+    label = label_field()
+    topic = models.CharField(
+        max_length=20,
+        choices=TOPICS,
+        blank=True,
+        help_text="A delicate topic: who wishes to see nothing about it is never in this segment.",
     )
     priority = models.IntegerField(default=100, help_text="Lower comes first.")
     position = models.PositiveIntegerField(default=0, editable=False)

@@ -152,18 +152,23 @@ def _rules_in(segment: Segment) -> Iterator[tuple[Condition, str]]:
 
 def effective_rules(segment: Segment, by_id: Mapping[int, Segment]) -> list[Any]:
     """Return the rules that must all hold: the segment's own and those of its parents."""
-    rules, one, seen = [], segment, set[int]()
-    while one.pk not in seen:
-        seen.add(one.pk)
-        if one.rule and one.kind == Segment.Kind.RULE:
+    rules = [segment.rule] if segment.rule and segment.kind == Segment.Kind.RULE else []
+    for one in parents_of(segment, by_id):
+        if one.kind != Segment.Kind.RULE:
+            return [*rules, {"segments": {"$in": [one.key]}}]
+        if one.rule:
             rules.append(one.rule)
-        if one.pk != segment.pk and one.kind != Segment.Kind.RULE:
-            rules.append({"segments": {"$in": [one.key]}})
-            break
-        if one.parent_id is None or one.parent_id not in by_id:
-            break
-        one = by_id[one.parent_id]
     return rules
+
+
+def parents_of(segment: Segment, by_id: Mapping[int, Segment]) -> list[Segment]:
+    """Return the segments that a segment lies in, the nearest first."""
+    found: list[Segment] = []
+    one = by_id.get(segment.parent_id or 0)
+    while one is not None and one.pk != segment.pk and one not in found:
+        found.append(one)
+        one = by_id.get(one.parent_id or 0)
+    return found
 
 
 def own_purposes(segment: Segment, rules: list[Any], facts: Vocabulary) -> set[str]:
@@ -225,7 +230,8 @@ def compile_rows(site: Site, segments: list[Segment]) -> dict[str, Any]:
             Segment.objects.filter(pk=segment.pk).update(purposes=purposes[segment.key])
             segment.purposes = purposes[segment.key]
         before = tiers.setdefault(segment.tiers, []) if segment.tiers else []
-        compiled.append(_compiled(segment, rules[segment.key], list(before)))
+        lies_in = [one.key for one in parents_of(segment, by_id)]
+        compiled.append(_compiled(segment, rules[segment.key], list(before), lies_in))
         before.append(segment.key)
     facts = vocabulary(site.pk)  # only now: a score is a fact for the purposes that it was found to have
     return {
@@ -275,7 +281,7 @@ def _behaviour_version(site: Site, compiled: list[dict[str, Any]]) -> int:
     return site.directory_version + 1
 
 
-def _compiled(segment: Segment, rules: list[Any], before: list[str]) -> dict[str, Any]:
+def _compiled(segment: Segment, rules: list[Any], before: list[str], lies_in: list[str]) -> dict[str, Any]:
     return {
         "key": segment.key,
         "title": segment.title,
@@ -286,6 +292,9 @@ def _compiled(segment: Segment, rules: list[Any], before: list[str]) -> dict[str
         "tiers": segment.tiers,
         "before": before,
         "attributes": segment.attributes,
+        "lies_in": lies_in,
+        "topic": segment.topic,
+        "label": segment.label,
         "open": is_exempt(segment) or segment.open,
         "min_size": segment.min_size,
         "size": segment.size if segment.purposes else None,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from cms.models import Site
 from personalization.folding import look_again, segment_ids
@@ -76,11 +77,11 @@ def _as_a_set(run: SegmentRun, now: dt.datetime) -> dict[int, int] | None:
             site, directory, ids, told=[pk for pk in ids.values() if pk not in quiet], now=now
         )
         _note(run, ids, found)
-    if not left_over and directory.behaviour_version <= _oldest_behaviour(site, directory.behaviour_version):
-        return found.sizes
-    for batch in _batches(site):
-        _look_at(run, batch, now)
-    return None
+    everybody = Profile.objects.filter(site=site)
+    all_in_sql = directory.behaviour_version <= _oldest_behaviour(site, directory.behaviour_version)
+    apart = everybody.exclude(excluded=[]) if all_in_sql and not left_over else everybody
+    looked_at = [_look_at(run, batch, now) for batch in _batches(apart)]
+    return None if looked_at else found.sizes
 
 
 def _oldest_behaviour(site: Site, otherwise: int) -> int:
@@ -117,10 +118,10 @@ def _look_at(run: SegmentRun, batch: list[uuid.UUID], now: dt.datetime) -> None:
     run.save()
 
 
-def _batches(site: Site) -> Iterator[list[uuid.UUID]]:
+def _batches(profiles: "QuerySet[Profile]") -> Iterator[list[uuid.UUID]]:
     """Yield profiles by the thousand in the order of their keys."""
     last: uuid.UUID | None = None
-    rows = Profile.objects.filter(site=site).order_by("pk").values_list("pk", flat=True)
+    rows = profiles.order_by("pk").values_list("pk", flat=True)
     while batch := list((rows if last is None else rows.filter(pk__gt=last))[:BATCH]):
         last = batch[-1]
         yield batch

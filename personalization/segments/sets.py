@@ -2,7 +2,8 @@
 
 In: a site. Out: `Found`: who entered and left by segment, and every size, from the same pass. Consent comes first: a
 segment that reads what somebody does not allow does not hold them. What only Python can answer (patterns, scores, and
-what needs such a segment) is left as it stands; `refresh` looks at it apart.
+what needs such a segment) is left as it stands, and so is whoever took something out of use; `refresh` looks at them
+apart.
 """
 
 import datetime as dt
@@ -263,7 +264,7 @@ def _text(statement: Statement, ordered: Sequence[CompiledSegment], ids: Mapping
         f"{computed} || ARRAY(SELECT o FROM unnest(p.segments) o WHERE o <> ALL(ARRAY[{mine}]::bigint[]))) s ORDER BY s) END"
     )
     return _RECONCILE.format(
-        after=kept,
+        after=f"CASE WHEN p.excluded = '{{}}' THEN {kept} ELSE p.segments END",
         source=statement.source(),
         site=statement.parameters.add(statement.site_id, "bigint"),
         now=NOW,
