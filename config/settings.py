@@ -193,7 +193,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
 }
 CELERY_TASK_TIME_LIMIT = 50 * 60
-CELERY_TASK_QUEUES = [Queue("celery")]
+# What waits for others (webhooks, triggers) has a queue of its own, so that it never holds up what readers wait for.
+CELERY_TASK_QUEUES = [Queue("celery"), Queue("outgoing")]
+CELERY_TASK_DEFAULT_QUEUE = "celery"
+CELERY_TASK_ROUTES = {
+    f"personalization.tasks.{name}": {"queue": "outgoing"}
+    for name in ("announce_changes", "run_triggers", "send_webhooks")
+}
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
@@ -202,6 +208,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "personalization.tasks.fall_due_now",
         "schedule": 1.0,
         "options": {"expires": 1},
+    },
+    "announce": {
+        "task": "personalization.tasks.announce_changes",
+        "schedule": 5.0,
+        "options": {"expires": 5},
     },
     "segment-sizes": {
         "task": "personalization.tasks.note_segment_sizes",
@@ -236,6 +247,8 @@ SITE_ORIGINS = env.list("SITE_ORIGINS", default=[])
 HISTORY_LIMIT = 500  # entries of the ledger that one answer shows
 EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=400)
 ACCESS_LOG_DAYS = env.int("ACCESS_LOG_DAYS", default=365)  # 30 at least
+WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)  # on one's own machine only
+WEBHOOK_PORTS = [int(port) for port in env.list("WEBHOOK_PORTS", default=["80", "443"])]
 RATES = {
     "consent": (50, 500),  # a second and address, burst
     "ingest": (200, 400),  # requests a second and key, burst

@@ -46,6 +46,19 @@ def _own_key(subject_id: uuid.UUID) -> Fernet:
         raise Unreadable from error
 
 
+def wrap(secret: bytes) -> bytes:
+    """Encrypt what belongs to the site and not to a person, such as a secret that signs."""
+    return _key_ring().encrypt(secret)
+
+
+def unwrap(wrapped: bytes) -> bytes:
+    """Decrypt what was wrapped; raises Unreadable."""
+    try:
+        return _key_ring().decrypt(wrapped)
+    except InvalidToken as error:
+        raise Unreadable from error
+
+
 def seal(subject_id: uuid.UUID, text: bytes) -> bytes:
     """Encrypt for one subject."""
     return _own_key(subject_id).encrypt(text)

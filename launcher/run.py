@@ -70,12 +70,16 @@ def options(environ: Mapping[str, str]) -> Options:
 def programs(chosen: Options) -> list[Program]:
     """Return the process table."""
     celery = [sys.executable, "-m", "celery", "--quiet", "-A", "config"]
+    worker = [*celery, "worker", "--loglevel=warning"]
     concurrency = str(chosen.worker_concurrency)
+    sending = ["--queues", "outgoing", "--pool", "threads", "--concurrency", "4"]
     schedule = ["--schedule", str(chosen.var / "beat-schedule"), "--pidfile="]
     scheduler = ["--scheduler", "django_celery_beat.schedulers:DatabaseScheduler"]
     return [
         Program("web", _web(chosen), essential=True),
-        Program("worker", [*celery, "worker", "--loglevel=warning", "--concurrency", concurrency]),
+        Program("worker", [*worker, "--queues", "celery", "--concurrency", concurrency]),
+        # Waits for other people's servers, so in threads, and apart from what readers wait for.
+        Program("sender", [*worker, "--hostname", "sender@%h", *sending]),
         Program("beat", [*celery, "beat", "--loglevel=warning", *scheduler, *schedule]),
     ]
 

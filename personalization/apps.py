@@ -1,7 +1,8 @@
 """The personalization application, and every coupling between the packages, on one screen.
 
 News travels upward by three registries: the vocabulary (facts a rule may name), the holders (who keeps personal
-data), and the signals of what is delivered.
+data), and the signals of what is delivered. Work that can fail for good says how it is begun anew; code that is called
+when somebody enters or leaves a segment is registered by whoever wrote it (`personalization/triggers.py`).
 """
 
 from typing import Any
@@ -18,12 +19,16 @@ class PersonalizationConfig(AppConfig):
         from cms.signals import site_changed
         from consent import access_log
         from consent.holders import register_holder
+        from personalization import triggers, webhooks
+        from personalization.dead_letters import register_work
         from personalization.keeping import HOLDERS
         from personalization.segments.directory import facts_of_site
 
         register_facts(facts_of_site)
         for holder in (*HOLDERS, access_log.HOLDER):
             register_holder(holder)
+        register_work(webhooks.WORK, webhooks.replay_delivery)
+        register_work(triggers.WORK, triggers.replay_run)
         site_changed.connect(announce, dispatch_uid="announce-epoch")
 
 

@@ -13,7 +13,7 @@ from django.db.models import F, QuerySet
 
 from consent.holders import Holder
 from consent.hot_store import hot_store
-from personalization import exposures
+from personalization import exposures, told, triggers
 from personalization.fold import Features
 from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import (
@@ -214,6 +214,14 @@ HOLDERS = (
     Holder("events", "Events", export_events, erase_events, _events_for),
     Holder("memberships", "Segments one is in", export_memberships, erase_memberships, _memberships_for),
     Holder("changes", "When one entered and left segments", export_changes, erase_changes, _changes_for),
+    Holder("webhooks", "Who was told that one entered or left segments", told.export, told.erase, told.held),
+    Holder(
+        "triggers",
+        "What was done because one entered or left segments",
+        triggers.export,
+        triggers.erase,
+        triggers.held,
+    ),
     Holder(
         "touched", "That something happened which is not looked at yet", lambda subject: {}, erase_touched
     ),

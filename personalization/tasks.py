@@ -1,6 +1,7 @@
 """What the worker does for `personalization`. Tasks are hints: each looks at the tables and does what is due."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from celery import shared_task
@@ -8,7 +9,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from cms.models import Site
-from personalization import exposures, partitions, retention
+from personalization import exposures, partitions, retention, told, triggers, webhooks
+from personalization.announcing import announce
 from personalization.folding import backfill, catch_up, fall_due
 from personalization.ingest import counts
 from personalization.plans import announce_epoch
@@ -17,6 +19,8 @@ from personalization.segments.directory import rebuild
 from personalization.segments.refresh import refresh
 from personalization.segments.sizes import note_sizes
 
+TRIGGERS: Final = 1_000  # pieces of work that one call does; messages do not wait for more
+LOG_KEPT: Final = timedelta(days=30)
 ROUNDS: Final = 200  # of one batch each; what is left is the next hint's or the sweep's
 
 
@@ -48,6 +52,41 @@ def fall_due_now() -> int:
 def backfill_behaviour() -> int:
     """Work out the behaviour of new rules; return for how many profiles."""
     return _until_done(lambda site: backfill(site, now=timezone.now()))
+
+
+@shared_task
+def announce_changes() -> int:
+    """Announce who entered and left segments, and send and do what that leads to; return how many changes there were."""
+    announced = 0
+    for _ in range(ROUNDS):
+        found = announce(now=timezone.now()).changes
+        announced += found
+        if not found:
+            break
+    run_triggers()
+    send_webhooks()
+    return announced
+
+
+@shared_task
+def run_triggers() -> int:
+    """Do the work that is due because somebody entered or left a segment; return how much was done."""
+    for done in range(TRIGGERS):
+        if not triggers.run_next(now=timezone.now()):
+            return done
+    return TRIGGERS
+
+
+@shared_task
+def send_webhooks() -> int:
+    """Send the messages that are due; return how many were."""
+    sent = 0
+    for _ in range(ROUNDS):
+        did = webhooks.send_due(now=timezone.now())
+        sent += did
+        if not did:
+            break
+    return sent
 
 
 @shared_task
@@ -83,6 +122,8 @@ def keep_house() -> int:
     """Make next month's partition, and delete what is past its time; return how many events were."""
     now = timezone.now()
     partitions.ensure(now.date())
+    told.expire(before=now - LOG_KEPT)
+    triggers.expire(before=now - LOG_KEPT)
     return retention.expire(now=now, days=settings.EVENT_RETENTION_DAYS)
 
 

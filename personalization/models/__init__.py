@@ -20,7 +20,7 @@ from personalization.models.segments import (
     SegmentSize,
     Trait,
 )
-from personalization.models.webhooks import WebhookDelivery, WebhookEndpoint
+from personalization.models.webhooks import TriggerRun, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiKey",
@@ -41,6 +41,7 @@ __all__ = [
     "SegmentSize",
     "Touched",
     "Trait",
+    "TriggerRun",
     "WebhookDelivery",
     "WebhookEndpoint",
 ]

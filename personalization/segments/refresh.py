@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from cms.models import Site
-from personalization.folding import look_again, segment_ids
+from consent.hints import hint
+from personalization.folding import ANNOUNCE_TASK, look_again, segment_ids
 from personalization.models import Profile, Segment, SegmentRun, Touched
 from personalization.segments.directory import directory_of
 from personalization.segments.sets import Found, reconcile
@@ -62,6 +63,8 @@ def _run(site: Site, now: dt.datetime) -> SegmentRun:
         run.save()
         raise
     recount(site, now=now, counted=counted)
+    if run.entered or run.left:
+        hint(ANNOUNCE_TASK)
     run.state, run.finished_at = SegmentRun.State.DONE, now + (dt.datetime.now(dt.UTC) - started)
     run.save()
     return run
@@ -76,6 +79,8 @@ def _as_a_set(run: SegmentRun, now: dt.datetime) -> dict[int, int] | None:
         found, left_over = reconcile(
             site, directory, ids, told=[pk for pk in ids.values() if pk not in quiet], now=now
         )
+        for pk, size in found.sizes.items():  # with the changes, so that none is announced by an older size
+            Segment.objects.filter(pk=pk, size__isnull=False).update(size=size)
         _note(run, ids, found)
     everybody = Profile.objects.filter(site=site)
     all_in_sql = directory.behaviour_version <= _oldest_behaviour(site, directory.behaviour_version)

@@ -89,6 +89,8 @@ def test_every_holder_is_empty_after_the_worker_and_has_its_receipt(ada: Front) 
         "touched",
         "exposures",
         "access_log",
+        "webhooks",
+        "triggers",
     }
     ada.decide(personalization=False)
     assert work() == len(list(holders()))

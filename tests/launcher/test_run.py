@@ -45,14 +45,15 @@ def test_a_port_in_use_is_one_plain_sentence_and_starts_nothing(tmp_path: Path) 
 
 def test_only_the_end_of_the_web_ends_everything() -> None:
     table = {program.name: program.essential for program in run.programs(run.options({}))}
-    assert table == {"web": True, "worker": False, "beat": False}
+    assert table == {"web": True, "worker": False, "sender": False, "beat": False}
 
 
 def test_host_port_and_concurrency_reach_the_programs() -> None:
     chosen = run.options({"HOST": "::1", "PORT": "8123", "WORKER_CONCURRENCY": "3"})
-    web, worker, _ = (" ".join(program.command) for program in run.programs(chosen))
+    web, worker, sender, _ = (" ".join(program.command) for program in run.programs(chosen))
     assert "--host ::1 --port 8123" in web
-    assert worker.endswith("--concurrency 3")
+    assert worker.endswith("--queues celery --concurrency 3")
+    assert "--queues outgoing --pool threads" in sender
 
 
 def test_the_greeting_names_addresses_and_logins(tmp_path: Path) -> None:
