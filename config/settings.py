@@ -252,6 +252,7 @@ WEBHOOK_PORTS = [int(port) for port in env.list("WEBHOOK_PORTS", default=["80", 
 RATES = {
     "consent": (50, 500),  # a second and address, burst
     "ingest": (200, 400),  # requests a second and key, burst
+    "reach": (1, 60),  # questions about who a rule would reach, a second and user, burst
 }
 FAULT = env.str("FAULT", default="")  # where a process dies on purpose; set by the fault tests alone
 LOCALES = ["en", "de"]  # of a new site; a bundle may name others

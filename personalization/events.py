@@ -14,7 +14,7 @@ import orjson
 from django.db import connection
 
 from cms.language.vocabulary import EventName
-from personalization.ingest.catalogue import DeclaredEvent, property_types
+from personalization.ingest.catalogue import DeclaredEvent, property_types, sampled_types
 from personalization.models import EventCount, EventType
 
 MAX_NAMES_A_DAY: Final = 1_000
@@ -64,7 +64,8 @@ def event_names(site_id: int) -> dict[str, EventName]:
     names = {key: EventName(key, key) for key in STANDARD}
     for row in EventType.objects.filter(site_id=site_id):
         types = property_types(row.schema) if row.schema else {}
-        names[row.key] = EventName(row.key, row.title or row.key, frozenset(row.purposes), types)
+        shown = {**sampled_types(row.sample), **types}
+        names[row.key] = EventName(row.key, row.title or row.key, frozenset(row.purposes), types, shown)
     return names
 
 

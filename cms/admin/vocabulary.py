@@ -30,7 +30,8 @@ def vocabulary_document(known: Vocabulary) -> dict[str, Any]:
         "behaviour": known.behaviour,
         "strict_events": known.strict_events,
         "events": [
-            {"key": one.key, "title": one.title, "properties": dict(one.properties)} for one in events
+            {"key": one.key, "title": one.title, "properties": dict(one.seen or one.properties)}
+            for one in events
         ],
     }
 

@@ -48,12 +48,16 @@ class SegmentName:
 
 @dataclass(frozen=True, slots=True)
 class EventName:
-    """An event as rules see it; ``properties`` maps a path such as ``properties.price`` to its type."""
+    """An event as rules see it; ``properties`` maps a path such as ``properties.price`` to its declared type.
+
+    ``seen`` are those that may be offered: the declared ones, and those of an event that came. They bind nobody.
+    """
 
     key: str
     title: str = ""
     purposes: frozenset[str] = frozenset()
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+    seen: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def _context(name: str, type_: str, title: str, *options: str) -> Fact:

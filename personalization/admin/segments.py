@@ -24,6 +24,7 @@ from cms.rule_widget import RuleField, RuleWidget
 from consent.hints import hint
 from consent.models import Purpose
 from personalization.admin.declared import RebuildingAdmin
+from personalization.admin.reach import reach_view
 from personalization.admin.runs import duration_of
 from personalization.admin.see_as import see_as_view
 from personalization.models import Segment, SegmentRun
@@ -109,6 +110,7 @@ class SegmentAdmin(RebuildingAdmin):
         mine = [
             path("see-as/<int:page_id>/", view(see_as), name="see-as"),
             path("vocabulary.json", view(self.vocabulary_view), name="personalization_segment_vocabulary"),
+            path("reach/", view(reach_view), name="personalization_segment_reach"),
         ]
         return mine + list(super().get_urls())
 

@@ -69,6 +69,11 @@ def property_types(schema: Mapping[str, Any], *, path: str = "properties", depth
     return found
 
 
+def sampled_types(sample: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the types that the sample of an event shows, by path; what is nested is left out."""
+    return {f"properties.{name}": TYPES[kind] for name, kind in (sample or {}).items() if kind in TYPES}
+
+
 def shape(properties: Mapping[str, Any]) -> dict[str, str]:
     """Return the names and JSON types of properties, never a value."""
     kinds = {bool: "boolean", str: "string", int: "number", float: "number", list: "array", dict: "object"}
