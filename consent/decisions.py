@@ -16,6 +16,7 @@ from django.db import transaction
 from consent.enforcement import owe, remind_worker
 from consent.gates import NECESSARY
 from consent.ledger import Entry, append
+from consent.merging import everyone_in
 from consent.models import ConsentEvent, ConsentState, NoticeVersion, Purpose, Subject
 from consent.purposes import active_purposes, current_notice
 from consent.receipts import receipt_of
@@ -195,7 +196,6 @@ def record_gpc(subject_id: uuid.UUID, *, site_id: int, now: dt.datetime) -> bool
 
 
 def history_of(subject_id: uuid.UUID) -> list[ConsentEvent]:
-    """Return a subject's entries of the ledger, the newest first."""
-    return list(
-        ConsentEvent.objects.filter(subject_key=subject_id).order_by("-seq")[: settings.HISTORY_LIMIT]
-    )
+    """Return a subject's entries of the ledger, with those of whoever was joined to it, the newest first."""
+    chains = ConsentEvent.objects.filter(subject_key__in=everyone_in(subject_id))
+    return list(chains.order_by("-at", "-seq")[: settings.HISTORY_LIMIT])

@@ -34,10 +34,10 @@ def owe(
     purposes = {event.purpose for event in events if event.purpose != "*"}
     if any(event.purpose == "*" for event in events):
         purposes |= covered_by_gpc(events[0].site_id)
-    _write_duties(subject_id, purposes, events[-1], now, delay=SEALED if seal else dt.timedelta())
+    write_duties(subject_id, purposes, events[-1], now, delay=SEALED if seal else dt.timedelta())
 
 
-def _write_duties(
+def write_duties(
     subject_id: uuid.UUID,
     purposes: Collection[str],
     cause: ConsentEvent | None,
@@ -45,6 +45,7 @@ def _write_duties(
     *,
     delay: dt.timedelta = dt.timedelta(),
 ) -> None:
+    """Write one duty per holder for these purposes, in the caller's transaction."""
     PropagationJob.objects.bulk_create(
         PropagationJob(
             consent_event=cause,
@@ -137,7 +138,7 @@ def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.dat
         return False
     row = ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
     if row is None:  # nobody the ledger knows: what is kept has no reason at all
-        _write_duties(subject_id, purposes, None, now)
+        write_duties(subject_id, purposes, None, now)
         return True
     closed = sorted(purposes - gates_of(row, now=now.timestamp()).granted)
     if not closed:

@@ -8,6 +8,7 @@ version and an absolute expiry; a decoder past that moment knows nothing.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -16,15 +17,19 @@ NECESSARY = "necessary"
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """`granted` are the open purposes; `version` grows with every change of consent; `gpc`: the signal is on record."""
+    """`granted` are the open purposes; `version` grows with every change of consent; `gpc`: the signal is on record.
+
+    `merged_into` is the subject whose gates count in place of these.
+    """
 
     granted: frozenset[str] = frozenset()
     version: int = 0
     gpc: bool = False
+    merged_into: UUID | None = None
 
     def without(self, closed: Collection[str]) -> "Gates":
         """Close some purposes for one request, such as those a signal covers."""
-        return Gates(self.granted.difference(closed), self.version, self.gpc)
+        return Gates(self.granted.difference(closed), self.version, self.gpc, self.merged_into)
 
 
 CLOSED = Gates()
@@ -50,13 +55,19 @@ def open_gates(
 
 def encode(gates: Gates, *, until: float) -> bytes:
     """Write an entry that holds until the Unix time `until`."""
-    return orjson.dumps({"g": sorted(gates.granted), "v": gates.version, "u": until, "s": gates.gpc})
+    entry: dict[str, Any] = {"g": sorted(gates.granted), "v": gates.version, "u": until, "s": gates.gpc}
+    if gates.merged_into is not None:
+        entry["m"] = gates.merged_into.hex
+    return orjson.dumps(entry)
 
 
 def decode(entry: bytes, *, now: float) -> Gates | None:
     """Read an entry; None when it has expired or is not one."""
     try:
         read: dict[str, Any] = orjson.loads(entry)
-        return Gates(frozenset(read["g"]), read["v"], read["s"]) if read["u"] > now else None
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        if read["u"] <= now:
+            return None
+        merged_into = UUID(read["m"]) if "m" in read else None
+        return Gates(frozenset(read["g"]), read["v"], read["s"], merged_into)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None

@@ -18,6 +18,8 @@ class Holder:
     `erase(subject, purposes)` deletes what these purposes alone allowed and returns the number of things deleted.
     `held(purpose)` are the subjects of whom something is kept for the purpose, as a queryset of subject keys, so
     that one statement can compare it with what is granted; None for a cache that follows another holder.
+    `join(source, target)` gives what is kept of one subject to another, who turned out to be the same person, in the
+    caller's transaction; None where there is nothing to give.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Holder:
     export: Callable[[uuid.UUID], dict[str, Any]]
     erase: Callable[[uuid.UUID, Collection[str]], int]
     held: Callable[[str], "QuerySet[Any, uuid.UUID]"] | None = None
+    join: Callable[[uuid.UUID, uuid.UUID], object] | None = None
 
 
 _holders: dict[str, Holder] = {}

@@ -16,21 +16,25 @@ def hash_is_valid(user_id: str, given: str) -> bool:
     return hmac.compare_digest(expected, given.lower()) if given.isascii() else False
 
 
-def claim(subject_id: uuid.UUID, kind: str, value: str) -> bool:
-    """Attach an identifier to a subject; return whether it is theirs now. Somebody else's is left alone."""
-    index = blind_index(kind, value)
-    existing = SubjectIdentifier.objects.filter(kind=kind, blind_index=index).first()
-    if existing is not None:
-        return existing.subject_id == subject_id
-    _, made = SubjectIdentifier.objects.get_or_create(
+def claim(subject_id: uuid.UUID, kind: str, value: str) -> uuid.UUID:
+    """Attach an identifier to a subject, unless it is somebody else's; return whose it is then."""
+    owner = owner_of(kind, value)
+    if owner is not None:
+        return owner
+    row, _ = SubjectIdentifier.objects.get_or_create(
         kind=kind,
-        blind_index=index,
+        blind_index=blind_index(kind, value),
         defaults={"subject_id": subject_id, "value_enc": seal(subject_id, value.encode())},
     )
-    return made
+    return row.subject_id
 
 
-def subject_of(kind: str, value: str) -> uuid.UUID | None:
-    """Return whose identifier it is."""
-    found = SubjectIdentifier.objects.filter(kind=kind, blind_index=blind_index(kind, value)).first()
-    return found.subject_id if found else None
+def owner_of(kind: str, value: str) -> uuid.UUID | None:
+    """Return whose identifier it is; None while it is nobody's."""
+    found = SubjectIdentifier.objects.filter(kind=kind, blind_index=blind_index(kind, value))
+    return found.values_list("subject_id", flat=True).first()
+
+
+def has_identifier(subject_id: uuid.UUID, kind: str) -> bool:
+    """Say whether a subject has an identifier of this kind."""
+    return SubjectIdentifier.objects.filter(subject_id=subject_id, kind=kind).exists()

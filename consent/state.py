@@ -12,7 +12,7 @@ from django.db import transaction
 
 from consent.gates import CLOSED, Gates, encode, open_gates
 from consent.hot_store import Unavailable, hot_store
-from consent.models import ConsentState
+from consent.models import ConsentState, Subject
 from consent.purposes import covered_by_gpc
 
 _RETRY_SECONDS = 0.25
@@ -34,12 +34,18 @@ def read_gates(subject_id: uuid.UUID) -> Gates:
     """Read the truth and leave a copy for the next ten seconds; an unknown subject has no open gate."""
     read_at = time.time()
     row = ConsentState.objects.filter(subject_id=subject_id).first()
-    gates = gates_of(row, now=read_at) if row else CLOSED
+    gates = gates_of(row, now=read_at) if row else _of_nobody(subject_id)
     try:
         _copy(subject_id, gates, read_at)
     except Unavailable:
         return gates  # the copy is a convenience here: what was read is the truth
     return gates
+
+
+def _of_nobody(subject_id: uuid.UUID) -> Gates:
+    """Return the gates of a subject without a state: closed, and whose count in their place."""
+    merged_into = Subject.objects.filter(pk=subject_id).values_list("merged_into", flat=True).first()
+    return Gates(merged_into=merged_into) if merged_into else CLOSED
 
 
 def _copy(subject_id: uuid.UUID, gates: Gates, read_at: float) -> None:

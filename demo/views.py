@@ -17,7 +17,7 @@ from consent.api.asking import (
     same_origin,
     set_refusal_cookie,
     set_visitor_cookie,
-    visitor_of,
+    subject_of,
 )
 from consent.purposes import current_notice
 from demo.state import Demo, loaded, personas
@@ -49,7 +49,7 @@ def storefront(request: HttpRequest, path: str = "") -> HttpResponse:
 def toolbar(request: HttpRequest) -> HttpResponse:
     """Tell the storefront's script which personas there are and who one is now."""
     demo = _demo()
-    visitor = visitor_of(request)
+    visitor = subject_of(request)
     current = next(
         (key for key, one in demo.personas.items() if one and visitor and uuid.UUID(one) == visitor), None
     )

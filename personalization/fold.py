@@ -7,7 +7,7 @@ keeping the names with the lowest hashes: whichever order they come in, the same
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -60,6 +60,34 @@ def fold(features: Features, events: Iterable[Happened]) -> Features:
     for event in events:
         new.count(event)
     return new.features()
+
+
+def combined(one: Features, other: Features) -> Features:
+    """Return the features of one person who was known as two: what folding all events of both would give."""
+    sessions = merged([*one.sessions, *other.sessions])
+    return Features(
+        one.orders + other.orders,
+        one.revenue + other.revenue,
+        _pick(min, one.first_order_at, other.first_order_at),
+        _pick(max, one.last_order_at, other.last_order_at),
+        *(
+            bounded(_summed(getattr(one, name), getattr(other, name)))
+            for name in ("categories", "bought", "views", "category_views")
+        ),
+        tuple(sessions[-MAX_SESSIONS:]),
+        one.earlier_sessions + other.earlier_sessions + max(0, len(sessions) - MAX_SESSIONS),
+        _pick(min, one.first_seen_at, other.first_seen_at),
+        _pick(max, one.device, other.device),
+    )
+
+
+def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
+def _pick(choose: Callable[..., Any], *values: Any) -> Any:
+    """Choose among the values that are known; None when none is."""
+    return choose((value for value in values if value is not None), default=None)
 
 
 class _Tally:

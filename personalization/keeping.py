@@ -13,7 +13,7 @@ from django.db.models import F, QuerySet
 
 from consent.holders import Holder
 from consent.hot_store import hot_store
-from personalization import exposures, told, triggers
+from personalization import exposures, joining, told, triggers
 from personalization.fold import Features
 from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import (
@@ -207,23 +207,67 @@ def _exposures_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
 
 
 HOLDERS = (
-    Holder("exposures", "What one was shown", exposures.export, exposures.erase, _exposures_for),
     Holder(
-        "profile", "Profile: declared traits and computed facts", export_profile, erase_profile, _profiles_for
+        "exposures",
+        "What one was shown",
+        exposures.export,
+        exposures.erase,
+        _exposures_for,
+        joining.rename_in("personalization_exposure"),
     ),
-    Holder("events", "Events", export_events, erase_events, _events_for),
-    Holder("memberships", "Segments one is in", export_memberships, erase_memberships, _memberships_for),
-    Holder("changes", "When one entered and left segments", export_changes, erase_changes, _changes_for),
-    Holder("webhooks", "Who was told that one entered or left segments", told.export, told.erase, told.held),
+    Holder(
+        "profile",
+        "Profile: declared traits and computed facts",
+        export_profile,
+        erase_profile,
+        _profiles_for,
+        joining.join_profile,
+    ),
+    Holder("events", "Events", export_events, erase_events, _events_for, joining.join_events),
+    Holder(
+        "memberships",
+        "Segments one is in",
+        export_memberships,
+        erase_memberships,
+        _memberships_for,
+        joining.rename_in("personalization_membership"),
+    ),
+    Holder(
+        "changes",
+        "When one entered and left segments",
+        export_changes,
+        erase_changes,
+        _changes_for,
+        joining.rename_in("personalization_segmentchange"),
+    ),
+    Holder(
+        "webhooks",
+        "Who was told that one entered or left segments",
+        told.export,
+        told.erase,
+        told.held,
+        joining.rename_in("personalization_webhookdelivery"),
+    ),
     Holder(
         "triggers",
         "What was done because one entered or left segments",
         triggers.export,
         triggers.erase,
         triggers.held,
+        joining.rename_in("personalization_triggerrun"),
     ),
     Holder(
-        "touched", "That something happened which is not looked at yet", lambda subject: {}, erase_touched
+        "touched",
+        "That something happened which is not looked at yet",
+        lambda subject: {},
+        erase_touched,
+        join=joining.rename_in("personalization_touched"),
     ),
-    Holder("snapshot", "The copy of the profile that pages read", export_snapshot, erase_snapshot),
+    Holder(
+        "snapshot",
+        "The copy of the profile that pages read",
+        export_snapshot,
+        erase_snapshot,
+        join=joining.join_copies,
+    ),
 )

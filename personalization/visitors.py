@@ -7,7 +7,9 @@ waiting for the worker. Never raises.
 
 import logging
 import uuid
+from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import Final
 
 from django.db import DatabaseError
 
@@ -40,8 +42,27 @@ class Record:
     shown: bytes | None = None
 
 
+MAX_JOINED: Final = 10_000
+_joined: OrderedDict[uuid.UUID, uuid.UUID] = OrderedDict()
+
+
 def load(visitor_id: uuid.UUID | None, *, now: float) -> Record:
-    """Return who asks and the site's epoch, with one Redis command."""
+    """Return who asks and the site's epoch, with one Redis command.
+
+    Whoever was joined to somebody else is read under that name; who that is costs a process one command more, once.
+    """
+    known = _joined.get(visitor_id, visitor_id) if visitor_id is not None else None
+    record = _load(known, now=now)
+    merged_into = record.visitor.gates.merged_into
+    if merged_into is None or visitor_id is None:
+        return record
+    _joined[visitor_id] = merged_into
+    if len(_joined) > MAX_JOINED:
+        _joined.popitem(last=False)
+    return _load(merged_into, now=now)
+
+
+def _load(visitor_id: uuid.UUID | None, *, now: float) -> Record:
     keys = [EPOCH_KEY]
     if visitor_id is not None:
         keys += [

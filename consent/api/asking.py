@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
+from consent.merging import survivor
 from consent.rates import wait_seconds
 from consent.tokens import make_token, read_token
 
@@ -32,6 +33,12 @@ def visitor_of(request: HttpRequest) -> uuid.UUID | None:
     # META, as in all that runs for every page: `request.headers` copies all of them first
     token = request.META.get("HTTP_X_VISITOR") or request.COOKIES.get(settings.VISITOR_COOKIE)
     return read_token(token, now=time.time()) if token else None
+
+
+def subject_of(request: HttpRequest) -> uuid.UUID | None:
+    """Return the subject that the visitor who reads is now; one SELECT, so not for pages."""
+    visitor = visitor_of(request)
+    return survivor(visitor) if visitor is not None else None
 
 
 def visitor_who_changes(request: HttpRequest) -> uuid.UUID | None:
@@ -59,7 +66,7 @@ def _valid(token: str) -> uuid.UUID:
     visitor = read_token(token, now=time.time())
     if visitor is None:
         raise NotKnown("The visitor token is not valid.")
-    return visitor
+    return survivor(visitor)
 
 
 def same_origin(request: HttpRequest) -> bool:

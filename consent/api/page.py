@@ -15,8 +15,8 @@ from consent.api.asking import (
     sends_gpc,
     set_refusal_cookie,
     set_visitor_cookie,
+    subject_of,
     unset_state,
-    visitor_of,
 )
 from consent.decisions import How, decide, history_of, states_of
 from consent.models import ConsentState
@@ -31,7 +31,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _changed(request)
     now = timezone.now()
-    visitor = visitor_of(request)
+    visitor = subject_of(request)
     row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
     current = current_notice(SITE_ID, now=now)
     notice = spelled_notice(current, request.LANGUAGE_CODE)
@@ -62,7 +62,7 @@ def _changed(request: HttpRequest) -> HttpResponse:
     how = How(
         method="privacy_page", gpc=sends_gpc(request), notice=str(notice.n), served_id="form", site_id=SITE_ID
     )
-    decision = decide(visitor_of(request), choices, how=how, now=now)
+    decision = decide(subject_of(request), choices, how=how, now=now)
     response = HttpResponseRedirect(f"{request.path}?saved#saved")
     if decision.subject_id:
         set_visitor_cookie(response, request, fresh_token(decision.subject_id))

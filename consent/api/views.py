@@ -21,8 +21,8 @@ from consent.api.asking import (
     sends_gpc,
     set_refusal_cookie,
     set_visitor_cookie,
+    subject_of,
     unset_state,
-    visitor_of,
     visitor_who_changes,
 )
 from consent.decisions import (
@@ -100,7 +100,7 @@ class ConsentView(APIView):
     )
     def get(self, request: Request) -> Response:
         now = timezone.now()
-        visitor = visitor_of(request)
+        visitor = subject_of(request)
         row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
         if row is not None and not row.gpc:
             note_signal(request, visitor)
@@ -214,7 +214,7 @@ class ConsentHistoryView(APIView):
         summary="This visitor's decisions, the newest first",
     )
     def get(self, request: Request) -> Response:
-        visitor = visitor_of(request)
+        visitor = subject_of(request)
         row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
         if row is None:
             return _private([])

@@ -12,7 +12,7 @@ import os
 import signal
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,8 @@ from django.db import connection, transaction
 from cms.models import Site
 from consent.gates import CLOSED, Gates
 from consent.hints import hint
-from consent.identities import claim, hash_is_valid
+from consent.identities import claim, has_identifier, hash_is_valid, owner_of
+from consent.merging import merge, survivors
 from consent.models import ConsentState
 from consent.state import gates_of
 from personalization.events import declared_events
@@ -64,9 +65,9 @@ def keep(messages: Sequence[Message], *, sender: Sender, now: dt.datetime) -> Ou
         stored = _insert(judged, sender, now)
         new = _new_ones(judged, stored)
         say(_said(new), site_id=sender.site_id, now=now)
-        _join(new, sender)
+        joined = _join(new, sender, outcome, now)
     crash_at("after_commit")
-    announce_touched({subject: last for subject, (last, _) in stored.items()})
+    announce_touched(_last(stored, joined))
     _count(outcome, judged, new)
     note(sender.site_id, outcome.sums)
     if stored:
@@ -81,21 +82,26 @@ def crash_at(point: str) -> None:
 
 
 def subject_of(message: Message, sender: Sender) -> uuid.UUID | None:
-    """Return whose message it is: the token's visitor, else the visitor whose id it names."""
+    """Return whose message it is: the token's visitor, the visitor whose id it names, or the one with a proven userId."""
     if sender.visitor is not None:
         return sender.visitor
     try:
         return uuid.UUID(message.anonymous_id)
     except ValueError:
-        return None
+        return owner_of("user", message.user_id) if proves(message, sender) else None
+
+
+def proves(message: Message, sender: Sender) -> bool:
+    """Say whether a message proves its userId: by a secret key, or by the site's hash of it."""
+    return bool(message.user_id) and (sender.trusted or hash_is_valid(message.user_id, message.user_hash))
 
 
 def _judged(
     messages: Sequence[Message], sender: Sender, now: dt.datetime, outcome: Outcome
 ) -> Iterable[Accepted]:
     """Yield the messages that every step keeps, and count the reasons of the others."""
-    subjects = [subject_of(message, sender) for message in messages]
-    gates = _gates({subject for subject in subjects if subject is not None}, now)
+    subjects = _subjects(messages, sender)
+    gates = _gates({*subjects, *_owners(messages, sender)} - {None}, now)
     traits, events = declared_traits(sender.site_id), declared_events(sender.site_id)
     strict = Site.objects.filter(pk=sender.site_id, strict_events=True).exists()
     for message, subject in zip(messages, subjects, strict=True):
@@ -117,7 +123,24 @@ def _judged(
             outcome.sums[(message.name, drop.reason)] += 1
 
 
-def _gates(subjects: set[uuid.UUID], now: dt.datetime) -> dict[uuid.UUID, Gates]:
+def _subjects(messages: Sequence[Message], sender: Sender) -> list[uuid.UUID | None]:
+    """Return whose each message is; whoever was joined to somebody is that somebody."""
+    named = [subject_of(message, sender) for message in messages]
+    joined = survivors({subject for subject in named if subject is not None})
+    return [joined.get(subject, subject) if subject is not None else None for subject in named]
+
+
+def _owners(messages: Sequence[Message], sender: Sender) -> set[uuid.UUID | None]:
+    """Return to whom messages will join their visitors, so that all are locked together and in order."""
+    return {owner_of("user", message.user_id) for message in messages if may_join(message, sender)}
+
+
+def may_join(message: Message, sender: Sender) -> bool:
+    """Say whether a message tells who its visitor is, and proves it."""
+    return message.kind in ("identify", "alias") and proves(message, sender)
+
+
+def _gates(subjects: Collection[uuid.UUID | None], now: dt.datetime) -> dict[uuid.UUID, Gates]:
     """Read what the subjects allow, locked until this transaction ends.
 
     No withdrawal can come in between, and the events of one subject get their numbers in the order of commits:
@@ -228,13 +251,36 @@ def _count(outcome: Outcome, judged: Sequence[Accepted], new: Sequence[Accepted]
     outcome.sums.update((f"trait {key}", reason) for key, reason in outcome.traits.items())
 
 
-def _join(new: Sequence[Accepted], sender: Sender) -> None:
-    """Attach a userId to its visitor; a public key needs the site's hash of it, else it joins nothing."""
+def _join(
+    new: Sequence[Accepted], sender: Sender, outcome: Outcome, now: dt.datetime
+) -> dict[uuid.UUID, uuid.UUID]:
+    """Attach each proven userId to its visitor, or join the visitor to whose it is; return who was joined to whom.
+
+    A visitor who is somebody already becomes nobody else: two people may share a browser. That is counted.
+    """
+    joined: dict[uuid.UUID, uuid.UUID] = {}
     for one in new:
-        user_id = one.message.user_id
-        if (
-            one.message.kind == "identify"
-            and user_id
-            and (sender.trusted or hash_is_valid(user_id, one.message.user_hash))
-        ):
-            claim(one.subject, "user", user_id)
+        if not may_join(one.message, sender):
+            continue
+        subject = joined.get(one.subject, one.subject)
+        owner = owner_of("user", one.message.user_id)
+        if owner == subject:
+            continue
+        if has_identifier(subject, "user"):
+            outcome.sums[(one.message.name, "other_user_warning")] += 1
+        elif owner is None:
+            claim(subject, "user", one.message.user_id)
+        elif merge(subject, owner, now=now):
+            joined[one.subject] = owner
+    return joined
+
+
+def _last(
+    stored: dict[uuid.UUID, tuple[int, frozenset[str]]], joined: dict[uuid.UUID, uuid.UUID]
+) -> dict[uuid.UUID, int]:
+    """Return the last event of everybody concerned."""
+    last: dict[uuid.UUID, int] = {}
+    for subject, (number, _) in stored.items():
+        owner = joined.get(subject, subject)
+        last[owner] = max(number, last.get(owner, 0))
+    return last

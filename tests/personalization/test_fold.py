@@ -13,6 +13,7 @@ from personalization.fold import (
     SESSION_GAP,
     Features,
     bounded,
+    combined,
     computed_facts,
     fold,
     from_json,
@@ -108,3 +109,9 @@ def test_sums_are_exact() -> None:
     features = fold(Features(), ten_cents)
     assert features.revenue == Decimal("0.3")
     assert computed_facts(features)["features.average_order"] == 0.1
+
+
+@settings(max_examples=150)
+@given(st.lists(events(), max_size=30), st.lists(events(), max_size=30))
+def test_two_who_are_one_are_as_if_they_had_always_been(mine: list[Happened], theirs: list[Happened]) -> None:
+    assert combined(fold(Features(), mine), fold(Features(), theirs)) == fold(Features(), [*mine, *theirs])
