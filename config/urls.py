@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from config.views import healthz, readyz
 from consent.api.page import privacy
 from consent.api.views import ConsentHistoryView, ConsentView
-from personalization.api import catalogue, events, pages, preview
+from personalization.api import catalogue, events, pages, preview, profiles
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/pages/", pages.page, name="page"),
@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/consent", ConsentView.as_view(), name="consent"),
     path("api/v1/consent/history", ConsentHistoryView.as_view(), name="consent-history"),
     path("api/v1/catalogue/<slug:type_key>", catalogue.CatalogueView.as_view(), name="catalogue"),
+    path("api/v1/profiles/<path:who>", profiles.ProfileView.as_view(), name="profile"),
     re_path(
         r"^v1/(?P<call>track|identify|page|screen|group|alias|batch|[tipsgabm])$",
         events.collect,

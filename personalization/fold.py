@@ -66,23 +66,23 @@ def combined(one: Features, other: Features) -> Features:
     """Return the features of one person who was known as two: what folding all events of both would give."""
     sessions = merged([*one.sessions, *other.sessions])
     return Features(
-        one.orders + other.orders,
-        one.revenue + other.revenue,
-        _pick(min, one.first_order_at, other.first_order_at),
-        _pick(max, one.last_order_at, other.last_order_at),
-        *(
-            bounded(_summed(getattr(one, name), getattr(other, name)))
-            for name in ("categories", "bought", "views", "category_views")
-        ),
-        tuple(sessions[-MAX_SESSIONS:]),
-        one.earlier_sessions + other.earlier_sessions + max(0, len(sessions) - MAX_SESSIONS),
-        _pick(min, one.first_seen_at, other.first_seen_at),
-        _pick(max, one.device, other.device),
+        orders=one.orders + other.orders,
+        revenue=one.revenue + other.revenue,
+        first_order_at=_pick(min, one.first_order_at, other.first_order_at),
+        last_order_at=_pick(max, one.last_order_at, other.last_order_at),
+        categories=_summed(one.categories, other.categories),
+        bought=_summed(one.bought, other.bought),
+        views=_summed(one.views, other.views),
+        category_views=_summed(one.category_views, other.category_views),
+        sessions=tuple(sessions[-MAX_SESSIONS:]),
+        earlier_sessions=one.earlier_sessions + other.earlier_sessions + max(0, len(sessions) - MAX_SESSIONS),
+        first_seen_at=_pick(min, one.first_seen_at, other.first_seen_at),
+        device=_pick(max, one.device, other.device),
     )
 
 
 def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+    return bounded({name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}})
 
 
 def _pick(choose: Callable[..., Any], *values: Any) -> Any:

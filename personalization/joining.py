@@ -6,8 +6,8 @@ saying how far the profile is. Each function is the `join` of a holder (`persona
 """
 
 import uuid
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import orjson
 from django.db import connection, transaction
@@ -29,8 +29,6 @@ from personalization.profiles import (
     unsealed,
 )
 from personalization.sales import count_sales
-
-_ONCE: Final[Mapping[str, str]] = {"personalization_membership": "segment_id"}
 
 
 def join_profile(source: uuid.UUID, target: uuid.UUID) -> int:
@@ -104,20 +102,23 @@ def join_events(source: uuid.UUID, target: uuid.UUID) -> int:
     return moved
 
 
-def rename_in(table: str) -> Any:
-    """Return the `join` of a store whose rows only carry the subject's key."""
-    once = _ONCE.get(table)
-    double = f" AND {once} IN (SELECT {once} FROM {table} WHERE subject_key = %(target)s)" if once else ""
+_RENAME: Final = "UPDATE {table} SET subject_key = %(target)s WHERE subject_key = %(source)s"
+_DOUBLE: Final = """
+DELETE FROM {table} WHERE subject_key = %(source)s
+AND {once} IN (SELECT {once} FROM {table} WHERE subject_key = %(target)s)
+"""
+
+
+def rename_in(table: str, *, once: str = "") -> Callable[[uuid.UUID, uuid.UUID], int]:
+    """Return the `join` of a store whose rows only carry the subject's key; of each `once` one row stays."""
 
     def join(source: uuid.UUID, target: uuid.UUID) -> int:
         values = {"source": source, "target": target}
         with connection.cursor() as cursor:
             if once:
-                cursor.execute(f"DELETE FROM {table} WHERE subject_key = %(source)s{double}", values)  # noqa: S608  # names of our own tables
-            cursor.execute(
-                f"UPDATE {table} SET subject_key = %(target)s WHERE subject_key = %(source)s", values
-            )  # noqa: S608  # names of our own tables
-            return cursor.rowcount
+                cursor.execute(_DOUBLE.format(table=table, once=once), values)
+            cursor.execute(_RENAME.format(table=table), values)
+            return int(cursor.rowcount)
 
     return join
 

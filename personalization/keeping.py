@@ -230,7 +230,7 @@ HOLDERS = (
         export_memberships,
         erase_memberships,
         _memberships_for,
-        joining.rename_in("personalization_membership"),
+        joining.rename_in("personalization_membership", once="segment_id"),
     ),
     Holder(
         "changes",

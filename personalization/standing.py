@@ -44,25 +44,26 @@ def stand(
     for segment in directory.stored:
         truth = _truth(segment, known, visitor)
         inside[segment.key] = truth
-        if truth or (truth is None and _is_mixed(segment, directory) and _may(segment, visitor)):
+        if truth or (truth is None and is_mixed(segment, directory) and may(segment, visitor)):
             entered.append(segment.key)
-        if segment.timed and _may(segment, visitor):
+        if segment.timed and may(segment, visitor):
             due += [m for one in (*segment.rules, segment.score) if one and (m := one.valid_until(known))]
     return Standing(tuple(entered), min(due, default=None))
 
 
-def _may(segment: CompiledSegment, visitor: Visitor) -> bool:
+def may(segment: CompiledSegment, visitor: Visitor) -> bool:
+    """Say whether all that a segment reads is granted, and nothing of it excluded."""
     return segment.purposes <= visitor.gates.granted and not is_excluded(segment, visitor)
 
 
 def _truth(segment: CompiledSegment, facts: Mapping[str, Any], visitor: Visitor) -> bool | None:
-    if not _may(segment, visitor):
+    if not may(segment, visitor):
         return None
     was_in = visitor.snapshot is not None and segment.key in visitor.snapshot.inside
     return holds(segment, facts, was_in=was_in)
 
 
-def _is_mixed(segment: CompiledSegment, directory: Directory) -> bool:
+def is_mixed(segment: CompiledSegment, directory: Directory) -> bool:
     """Say whether a segment, or one that it needs, reads the context of a request."""
     return any(name in CONTEXT for one in directory.closure([segment.key]) for name in one.reads)
 

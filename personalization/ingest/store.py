@@ -101,7 +101,7 @@ def _judged(
 ) -> Iterable[Accepted]:
     """Yield the messages that every step keeps, and count the reasons of the others."""
     subjects = _subjects(messages, sender)
-    gates = _gates({*subjects, *_owners(messages, sender)} - {None}, now)
+    gates = _gates({one for one in (*subjects, *_owners(messages, sender)) if one is not None}, now)
     traits, events = declared_traits(sender.site_id), declared_events(sender.site_id)
     strict = Site.objects.filter(pk=sender.site_id, strict_events=True).exists()
     for message, subject in zip(messages, subjects, strict=True):
@@ -140,7 +140,7 @@ def may_join(message: Message, sender: Sender) -> bool:
     return message.kind in ("identify", "alias") and proves(message, sender)
 
 
-def _gates(subjects: Collection[uuid.UUID | None], now: dt.datetime) -> dict[uuid.UUID, Gates]:
+def _gates(subjects: Collection[uuid.UUID], now: dt.datetime) -> dict[uuid.UUID, Gates]:
     """Read what the subjects allow, locked until this transaction ends.
 
     No withdrawal can come in between, and the events of one subject get their numbers in the order of commits:
