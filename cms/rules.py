@@ -45,9 +45,14 @@ rules.add_perm("cms.change_site", rules.is_superuser)
 rules.add_perm("cms.publish_page", may_publish)
 rules.add_perm("cms.publish_block", may_publish)
 rules.add_perm("cms", may_write)
-for model in ("segment", "trait", "attribute", "segmentrun", "membership"):
+for model in ("segment", "trait", "attribute", "segmentrun", "membership", "eventtype"):
     rules.add_perm(f"personalization.view_{model}", may_write)
-for model in ("segment", "trait", "attribute"):
+for model in ("profile", "webhookendpoint", "webhookdelivery", "triggerrun", "deadletter"):
+    rules.add_perm(f"personalization.view_{model}", may_publish)
+for action in ("add", "change", "delete"):
+    rules.add_perm(f"personalization.{action}_webhookendpoint", may_publish)
+rules.add_perm("personalization.replay_deadletter", may_publish)
+for model in ("segment", "trait", "attribute", "eventtype"):
     rules.add_perm(f"personalization.add_{model}", may_write)
     rules.add_perm(f"personalization.change_{model}", may_write)
     rules.add_perm(f"personalization.delete_{model}", may_publish)

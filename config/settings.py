@@ -390,6 +390,10 @@ def _is_superuser(request: Any) -> bool:
     return bool(request.user.is_superuser)
 
 
+def _may_see_people(request: Any) -> bool:
+    return bool(request.user.has_perm("personalization.view_profile"))
+
+
 def _may_see_consent(request: Any) -> bool:
     return bool(request.user.has_perm("consent.view_purpose"))
 
@@ -454,10 +458,51 @@ UNFOLD = {
                         "link": reverse_lazy("admin:personalization_attribute_changelist"),
                     },
                     {
+                        "title": "Recipes",
+                        "icon": "menu_book",
+                        "link": reverse_lazy("admin:personalization_segment_recipes"),
+                    },
+                    {
                         "title": "Segment runs",
                         "icon": "history",
                         "link": reverse_lazy("admin:personalization_segmentrun_changelist"),
                     },
+                    {
+                        "title": "Profiles",
+                        "icon": "person_search",
+                        "link": reverse_lazy("admin:personalization_profile_changelist"),
+                        "permission": _may_see_people,
+                    },
+                ],
+            },
+            {
+                "title": "What happens",
+                "items": [
+                    {
+                        "title": "Events",
+                        "icon": "bolt",
+                        "link": reverse_lazy("admin:personalization_eventtype_changelist"),
+                    },
+                    {
+                        "title": "Live events",
+                        "icon": "sensors",
+                        "link": reverse_lazy("admin:personalization_event_live"),
+                        "permission": _may_see_people,
+                    },
+                    *(
+                        {
+                            "title": title,
+                            "icon": icon,
+                            "link": reverse_lazy(f"admin:personalization_{name}_changelist"),
+                            "permission": _may_see_people,
+                        }
+                        for title, icon, name in (
+                            ("Webhooks", "webhook", "webhookendpoint"),
+                            ("Messages sent", "outbox", "webhookdelivery"),
+                            ("Triggers", "flash_on", "triggerrun"),
+                            ("Failed for good", "report", "deadletter"),
+                        )
+                    ),
                 ],
             },
             {

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.db.models import Sum
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from cms.admin.notes import when
 from cms.models import Block, BlockType, Page, Template
@@ -11,7 +13,7 @@ from cms.models.site import current_site
 from cms.pages import content_of
 from consent.models import PropagationJob
 from personalization.admin.runs import duration_of
-from personalization.models import Segment, SegmentRun
+from personalization.models import EventCount, Segment, SegmentRun
 from personalization.segments.directory import is_exempt
 from personalization.segments.refresh import waiting
 
@@ -20,7 +22,7 @@ LOOKED_AT = 200  # pages whose drafts are compared with what is published
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the cards and the next steps; called by the admin's index."""
-    cards = [one for one in (_pages(), _blocks(), _segments(), _run()) if one]
+    cards = [one for one in (_pages(), _blocks(), _segments(), _run(), _events()) if one]
     if request.user.has_perm("consent.view_propagationjob"):
         cards.append(_duties())
     return {**context, "cards": cards, "steps": _steps()}
@@ -55,6 +57,16 @@ def _run() -> dict[str, Any]:
     said = f"{when(run.started_at)}, {duration_of(run)}; {lag} waiting" if run else "not yet"
     number = f"{run.entered} in, {run.left} out" if run else "–"
     return _card("Last segment run", number, said, "personalization_segmentrun_changelist")
+
+
+def _events() -> dict[str, Any]:
+    today = EventCount.objects.filter(site=current_site(), day=timezone.now().date())
+    came = today.filter(reason="").aggregate(n=Sum("count"))["n"] or 0
+    refused = (
+        today.exclude(reason="").exclude(reason__endswith="_warning").aggregate(n=Sum("count"))["n"] or 0
+    )
+    said = f"{refused:,} dropped or cut" if refused else "none dropped"
+    return _card("Events today", f"{came:,}", said, "personalization_eventtype_changelist")
 
 
 def _duties() -> dict[str, Any]:

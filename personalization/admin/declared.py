@@ -14,6 +14,7 @@ from personalization.models import Attribute, Trait
 from personalization.segments.directory import rebuild
 
 _DEFAULT_HELP = "What placeholders show when there is nothing to show."
+_LABEL_HELP = "In “Why this?” and on the page of their privacy. Empty: the title."
 
 
 class TraitForm(SiteForm):
@@ -23,7 +24,7 @@ class TraitForm(SiteForm):
 
     class Meta:
         model = Trait
-        fields = ("key", "title", "type", "purpose", "source", "identifying", "default")
+        fields = ("key", "title", "type", "purpose", "source", "identifying", "default", "label")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -31,6 +32,9 @@ class TraitForm(SiteForm):
             choices = [(one.key, str(one)) for one in Purpose.objects.all()]
             self.fields["purpose"].choices = choices  # type: ignore[attr-defined]  # a choice
             self.fields["default"] = LocalizedField(required=False, label="Default", help_text=_DEFAULT_HELP)
+            self.fields["label"] = LocalizedField(
+                required=False, label="What visitors read", help_text=_LABEL_HELP
+            )
 
 
 class RebuildingAdmin(SiteAdmin):
@@ -56,7 +60,7 @@ class TraitAdmin(RebuildingAdmin):
     list_display = ("__str__", "key", "type", "purpose", "source", "identifying")
     list_filter = ("type", "purpose", "source")
     search_fields = ("key", "title")
-    fields = (("key", "title"), ("type", "purpose"), ("source", "identifying"), "default")
+    fields = (("key", "title"), ("type", "purpose"), ("source", "identifying"), "default", "label")
 
 
 class AttributeForm(SiteForm):

@@ -4,8 +4,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from cms.admin.notes import badge
 from personalization.models import SegmentRun
 
 
@@ -18,11 +20,32 @@ def duration_of(run: SegmentRun) -> str:
 
 @admin.register(SegmentRun)
 class SegmentRunAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    list_display = ("started_at", "scope", "duration", "profiles", "entered", "left", "found")
-    list_filter = ("scope",)
-    fields = ("scope", "started_at", "duration", "profiles", "entered", "left", "found")
+    list_display = ("started_at", "scope", "shown_state", "duration", "profiles", "entered", "left", "found")
+    list_filter = ("scope", "state")
+    fields = (
+        "scope",
+        "shown_state",
+        "started_at",
+        "duration",
+        "profiles",
+        "entered",
+        "left",
+        "found",
+        "error",
+    )
     readonly_fields = fields
     compressed_fields = False
+
+    class Media:
+        css = {"all": ["cms/admin.css"]}
+
+    @admin.display(description="State")
+    def shown_state(self, run: SegmentRun) -> SafeString:
+        """Show how a run ended, or how far it is."""
+        if run.state == run.State.RUNNING:
+            far = f"{100 * run.profiles // run.total} %" if run.total else "running"
+            return badge(f"running: {far}", "open")
+        return badge(run.get_state_display(), "good" if run.state == run.State.DONE else "bad")
 
     @admin.display(description="Took")
     def duration(self, run: SegmentRun) -> str:

@@ -140,7 +140,7 @@ class Segment(models.Model):
         return self.title
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete the segment; raises ProtectedError while a page names it."""
+        """Delete the segment; raises ProtectedError while a page or another segment names it."""
         from personalization.segments.uses import uses_of
 
         places = uses_of(self.site, self.key)

@@ -23,6 +23,14 @@ READERS = (
     "personalization.trait",
     "personalization.attribute",
     "personalization.segmentrun",
+    "personalization.eventtype",
+)
+PEOPLE = (
+    "personalization.profile",
+    "personalization.webhookendpoint",
+    "personalization.webhookdelivery",
+    "personalization.triggerrun",
+    "personalization.deadletter",
 )
 CONSENT = (
     "consent.purpose",
@@ -32,10 +40,10 @@ CONSENT = (
     "consent.accesslog",
 )
 ACCESS = ("personalization.apikey", "auth.user", "auth.group")
-ADDABLE = ("cms.page", "cms.block", "cms.media", "cms.blocktype", "cms.template", *READERS[:3])
+ADDABLE = ("cms.page", "cms.block", "cms.media", "cms.blocktype", "cms.template", *READERS[:3], READERS[4])
 SEEN = {
-    None: {*CONTENT, *READERS, *CONSENT, *ACCESS},
-    PUBLISHERS: {*CONTENT, *READERS, *CONSENT},
+    None: {*CONTENT, *READERS, *PEOPLE, *CONSENT, *ACCESS},
+    PUBLISHERS: {*CONTENT, *READERS, *PEOPLE, *CONSENT},
     AUTHORS: {*CONTENT, *READERS},
 }
 
@@ -60,7 +68,7 @@ def _url(label: str, page: str, *args: Any) -> str:
 @pytest.mark.parametrize("role", [None, PUBLISHERS, AUTHORS])
 def test_lists_and_forms_answer_those_who_may_see_them(role: str | None, everything: None) -> None:
     client = client_of(role)
-    for label in (*CONTENT, *READERS, *CONSENT, *ACCESS):
+    for label in (*CONTENT, *READERS, *PEOPLE, *CONSENT, *ACCESS):
         wanted = 200 if label in SEEN[role] else 403
         answers = {url: client.get(url).status_code for url in _screens(label)}
         assert answers == dict.fromkeys(answers, wanted)

@@ -1,0 +1,114 @@
+"""The gallery of recipes: what people want to say, as a rule to begin with, or brought in whole.
+
+`recipes.json` answers the rule builder: `[{"key", "title", "description", "rule"}]`, those of segments or those of
+display rules. The page brings a recipe's segments, traits and attributes in as the bundle that it is.
+"""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from cms.admin.notes import say_refused
+from cms.errors import errors_among
+from cms.language.explain import sentence
+from cms.language.parse import parse
+from cms.models.site import current_site
+from personalization.bundle import load_bundle
+from personalization.models import Segment
+from personalization.recipes import Recipe, recipe, recipes
+from personalization.segments.directory import facts_for_segments
+
+SETTINGS = {
+    "site.offer_cap": ("At the site: “At most so many offers”.", "admin:cms_site_changelist"),
+    "placement.min_interval": (
+        "At each placement of a page: “At least between changes”.",
+        "admin:cms_page_changelist",
+    ),
+    "segment.min_size": (
+        "At each segment: “Small groups”. Fifty unless you change it.",
+        "admin:personalization_segment_changelist",
+    ),
+    "schedule": ("Runs by itself, every night.", "admin:personalization_segmentrun_changelist"),
+}
+
+
+@require_GET
+def recipes_json(request: HttpRequest) -> JsonResponse:
+    """Answer the rules to begin with: `?for=display` those of variants, else those of segments."""
+    if not request.user.has_perm("personalization.view_segment"):
+        raise PermissionDenied
+    display = request.GET.get("for") == "display"
+    offered = [_offered(one, display) for one in recipes()]
+    return JsonResponse([one for one in offered if one["rule"]], safe=False)
+
+
+def _offered(one: Recipe, display: bool) -> dict[str, Any]:
+    rules = [s["rule"] for s in one.segments if s.get("rule")]
+    rule = one.when if display else rules[0] if len(rules) == 1 else None
+    return {"key": one.key, "title": one.title, "description": one.description, "rule": rule}
+
+
+def gallery_view(admin_site: Any, request: HttpRequest) -> HttpResponse:
+    """Show every recipe, and bring one in."""
+    if not request.user.has_perm("personalization.view_segment"):
+        raise PermissionDenied
+    if request.method == "POST":
+        return _bring_in(request)
+    known = dict(Segment.objects.filter(site=current_site()).values_list("key", "pk"))
+    shown = {
+        **admin_site.each_context(request),
+        "title": "Recipes",
+        "recipes": [_shown(one, known) for one in recipes()],
+        "may_add": request.user.has_perm("personalization.add_segment"),
+        "opts": Segment._meta,
+    }
+    return render(request, "admin/personalization/gallery.html", shown)
+
+
+def _shown(one: Recipe, known: dict[str, int]) -> dict[str, Any]:
+    facts = facts_for_segments(current_site().pk)
+    said = [(s["title"], sentence(parse(s["rule"]), facts)) for s in one.segments if s.get("rule")]
+    setting, url = SETTINGS.get(one.setting, ("", ""))
+    return {
+        "key": one.key,
+        "title": one.title,
+        "description": one.description,
+        "said": said,
+        "when": sentence(parse(one.when), facts) if one.when else "",
+        "setting": setting,
+        "url": reverse(url) if url else "",
+        "there": [(s["title"], known[s["key"]]) for s in one.segments if s["key"] in known],
+        "missing": [s["title"] for s in one.segments if s["key"] not in known],
+    }
+
+
+def _bring_in(request: HttpRequest) -> HttpResponse:
+    if not request.user.has_perm("personalization.add_segment"):
+        raise PermissionDenied
+    here = HttpResponseRedirect(request.path)
+    try:
+        chosen = recipe(request.POST.get("key", ""))
+    except KeyError:
+        messages.error(request, "There is no such recipe.")
+        return here
+    report = load_bundle(chosen.bundle, now=timezone.now())
+    problems = errors_among(report.problems)
+    if problems:
+        say_refused(request, f"{chosen.title} cannot be brought in:", problems)
+        return here
+    messages.success(
+        request, f"{chosen.title}: brought in. Change it to what you mean, such as the names of products."
+    )
+    keys = [one["key"] for one in chosen.segments]
+    first = Segment.objects.filter(site=current_site(), key__in=keys[:1]).first()
+    return (
+        HttpResponseRedirect(reverse("admin:personalization_segment_change", args=[first.pk]))
+        if first
+        else here
+    )
