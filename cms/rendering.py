@@ -76,7 +76,7 @@ def _value(value: Any, render: Render) -> Any:
 
 def _plain_page(page: Mapping[str, Any], slots: Mapping[str, Sequence[Block]]) -> str:
     sections = "".join(
-        f'<section data-slot="{html.escape(key)}">{"".join(block["html"] for block in blocks)}</section>'
+        f'<section data-slot="{html.escape(key)}">{"".join(_placed(block) for block in blocks)}</section>'
         for key, blocks in slots.items()
     )
     title = html.escape(str(page["title"]))
@@ -85,6 +85,16 @@ def _plain_page(page: Mapping[str, Any], slots: Mapping[str, Sequence[Block]]) -
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title></head>'
         f"<body><main><h1>{title}</h1>{sections}</main></body></html>"
     )
+
+
+def _placed(block: Block) -> str:
+    """Return a block where it stands, named for whoever asks what was seen and clicked."""
+    named = "".join(
+        f' data-{name}="{html.escape(str(block[name]))}"'
+        for name in ("placement", "variant")
+        if block.get(name)
+    )
+    return f"<div{named}>{block['html']}</div>" if named else str(block["html"])
 
 
 def _plain_block(block: Block) -> Markup:

@@ -5,7 +5,8 @@ error for each fault, with the JSON pointer of its place and a sentence.
 
 The builder needs to know what a rule may name: ``vocabulary_url`` is the address that answers
 ``{"facts": [{"name", "title", "type", "group", "purposes", "options"}], "segments": [{"key", "title"}]}``;
-it is fetched once per page. Without it, or without scripts, the textarea is a plain textarea.
+it is fetched once per page. Without it, or without scripts, the textarea is a plain textarea. ``recipes_url`` answers
+rules to begin with, and ``reach_url`` who a rule would reach; without them neither is offered.
 
 A condition that an editor has not finished arrives as ``{"$unfinished": …}`` and is refused here, so that it is neither stored nor silently dropped.
 """
@@ -30,13 +31,22 @@ Check = Callable[[Mapping[str, Any]], Iterable[Problem]]
 class RuleWidget(forms.Textarea):
     """Show a rule in the visual builder; its list of facts comes from ``vocabulary_url``."""
 
+    segment_id: object = None  # of the segment whose rule it is, so that its reach is counted without it
+
     class Media:
         css = {"all": ["cms/rule-builder.css"]}
         js = ["cms/rule-builder.js"]
 
-    def __init__(self, attrs: dict[str, Any] | None = None, *, vocabulary_url: object = "") -> None:
+    def __init__(
+        self,
+        attrs: dict[str, Any] | None = None,
+        *,
+        vocabulary_url: object = "",
+        recipes_url: object = "",
+        reach_url: object = "",
+    ) -> None:
         super().__init__({"rows": 6, "spellcheck": "false", **(attrs or {})})
-        self.vocabulary_url = vocabulary_url
+        self.vocabulary_url, self.recipes_url, self.reach_url = vocabulary_url, recipes_url, reach_url
 
     def build_attrs(
         self, base_attrs: dict[str, Any], extra_attrs: dict[str, Any] | None = None
@@ -45,7 +55,12 @@ class RuleWidget(forms.Textarea):
         attrs = super().build_attrs(base_attrs, extra_attrs)
         attrs["class"] = f"rule-builder {attrs.get('class', '')}".strip()
         attrs["data-vocabulary-url"] = str(self.vocabulary_url)
-        return attrs
+        offered = {
+            "recipes-url": self.recipes_url,
+            "reach-url": self.reach_url,
+            "segment": self.segment_id or "",
+        }
+        return attrs | {f"data-{name}": str(value) for name, value in offered.items() if str(value)}
 
     def use_required_attribute(self, initial: Any) -> bool:
         """Never: the browser cannot point at a textarea that lies folded under the builder."""

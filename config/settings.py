@@ -282,7 +282,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # a page with many placements is one for
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # the API's largest body; the event door has its own limits
 CORS_ALLOW_ALL_ORIGINS = True  # answers carry no credentials across origins: visitors send X-Visitor
 CORS_ALLOW_CREDENTIALS = False
-CORS_URLS_REGEX = r"^/(api/v1/(pages|decide|consent)|v1|sourceConfig|ofrep)(/|$).*"
+CORS_URLS_REGEX = r"^/(api/v1/(pages|decide|consent)|(beacon/)?v1|sourceConfig|ofrep)(/|$).*"
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",
@@ -292,6 +292,15 @@ CORS_ALLOW_HEADERS = [
     "x-time-zone",
     "if-none-match",
     "sec-gpc",
+    # what the browser SDKs of Segment and RudderStack send along, the later ones with a second try
+    "anonymousid",
+    "sentat",
+    "x-retry-count",
+    "rsa-recovered",
+    "rsa-retry-attempt",
+    "rsa-retry-reason",
+    "rsa-since-first-attempt",
+    "rsa-since-last-attempt",
 ]
 CORS_EXPOSE_HEADERS = ["etag", "surrogate-key", "server-timing", "retry-after"]
 APPEND_SLASH = True
@@ -309,6 +318,8 @@ CSRF_COOKIE_AGE = None  # gone with the browser: who refuses everything keeps no
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]  # probes come without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
+# where the rule builder of pages finds rules to begin with: content itself knows nothing of segments
+DISPLAY_RECIPES_URL = reverse_lazy("admin:personalization_segment_display_recipes_json")
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 # Everything but the admin: strict. The admin needs 'unsafe-eval' for its conditional fields (config/urls.py).

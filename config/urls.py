@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         events.collect,
         name="events",
     ),
+    path("beacon/v1/batch", events.collect, {"call": "batch"}, name="events-beacon"),
     path("v1/projects/<str:write_key>/settings", events.settings_of, name="sdk-settings"),
     path("sourceConfig/", events.settings_of, name="sdk-source-config"),
     path("privacy/", privacy, name="privacy"),

@@ -34,6 +34,13 @@ STANDARD: Final = (
     "Checkout Started",
     "Order Completed",
     "Order Refunded",
+    # what the snippet tells
+    "Placement Seen",
+    "Placement Clicked",
+    "Placement Hovered",
+    "Clicked Repeatedly",
+    "Form Abandoned",
+    "Page Left",
 )
 _cache: dict[int, tuple[float, dict[str, DeclaredEvent]]] = {}
 

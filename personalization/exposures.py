@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 import redis
@@ -49,15 +49,32 @@ def pace_key(subject_id: uuid.UUID) -> str:
     return f"pace:{subject_id.hex}"
 
 
-def note(decision: Decision) -> None:
-    """Remember what an answer showed; never waits, never raises."""
+class Line(NamedTuple):
+    """One placement as it was shown: where, what, and the counters that it counts for."""
+
+    place: str
+    variant: str
+    counters: Sequence[str]
+
+
+def note(decision: Decision, *, counting: bool = True) -> None:
+    """Remember what an answer showed, and count it unless it counts only when it is seen; never waits, never raises."""
     subject = decision.visitor.id
     if subject is None or PURPOSE not in decision.visitor.gates.granted:
         return
-    lines = shown_lines(decision)
+    lines = [
+        Line(place, variant, counters if counting else ())
+        for place, variant, counters in shown_lines(decision)
+    ]
+    at = dt.datetime.fromtimestamp(decision.now, dt.UTC)
+    remember(subject, lines, at=at, decision=decision.key)
+
+
+def remember(subject: uuid.UUID, lines: Sequence[Line], *, at: dt.datetime, decision: str = "") -> None:
+    """Put down what somebody was shown, or saw; never waits, never raises."""
     if not lines:
         return
-    at = round(decision.now * 1_000_000)
+    moment = round(at.timestamp() * 1_000_000)
     rows = [
         {
             "i": uuid.uuid4().hex,
@@ -65,12 +82,12 @@ def note(decision: Decision) -> None:
             "p": place,
             "v": variant,
             "c": counters,
-            "t": at,
-            "d": decision.key,
+            "t": moment,
+            "d": decision,
         }
         for place, variant, counters in lines
     ]
-    written = "".join(line(at, place, variant, counters) for place, variant, counters in lines)
+    written = "".join(line(moment, place, variant, counters) for place, variant, counters in lines)
     _start()
     try:
         _waiting.put_nowait((subject, rows, written))

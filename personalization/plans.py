@@ -46,6 +46,7 @@ class SiteFacts:
     locales: tuple[str, ...]
     time_zone: str
     requires_key: bool
+    counts_when_seen: bool
     epoch: int
     directory_version: int
     catalogue_version: int
@@ -266,6 +267,7 @@ def read_site() -> SiteFacts:
         locales=tuple(row.locales),
         time_zone=row.time_zone,
         requires_key=row.requires_key,
+        counts_when_seen=row.counts_when_seen,
         epoch=row.epoch,
         directory_version=row.directory_version,
         catalogue_version=row.catalogue_version,

@@ -26,7 +26,7 @@ def line_chart(
     dashed = _mark(mark, top, mark_title) if mark else ""
     said = f"{title}: from {points[0][1]:,} ({points[0][0]}) to {points[-1][1]:,} ({points[-1][0]})"
     return format_html(
-        '<figure class="chart"><svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">'
+        '<figure class="curve"><svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">'
         '{}<polyline points="{}"/></svg><figcaption><span>{}</span><span>{}</span><span>{}</span></figcaption></figure>',
         WIDTH, HEIGHT, said, dashed, spelled, points[0][0], f"most {max(v for _, v in points):,}", points[-1][0],
     )  # fmt: skip
@@ -38,7 +38,7 @@ def _y(value: int, top: int) -> float:
 
 def _mark(level: int, top: int, title: str) -> SafeString:
     y = f"{_y(level, top):.1f}"
-    line = '<line class="chart__mark" x1="0" x2="{}" y1="{}" y2="{}"><title>{}</title></line>'
+    line = '<line class="curve__mark" x1="0" x2="{}" y1="{}" y2="{}"><title>{}</title></line>'
     return format_html(line, WIDTH, y, y, title)
 
 

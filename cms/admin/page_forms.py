@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Case, IntegerField, When
 from django.urls import reverse_lazy
@@ -91,7 +92,10 @@ class Surroundings:
 
 def rule_field(label: str) -> RuleField:
     """Return the field of a display rule, with the visual builder."""
-    return RuleField(label=label, widget=RuleWidget(vocabulary_url=VOCABULARY_URL))
+    return RuleField(
+        label=label,
+        widget=RuleWidget(vocabulary_url=VOCABULARY_URL, recipes_url=settings.DISPLAY_RECIPES_URL),
+    )
 
 
 def key_input() -> forms.CharField:

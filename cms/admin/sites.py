@@ -26,7 +26,16 @@ class SiteSettingsForm(AnyModelForm):
 
     class Meta:
         model = Site
-        fields = ("title", "host", "locales", "time_zone", "requires_key", "strict_events", "offer_cap")
+        fields = (
+            "title",
+            "host",
+            "locales",
+            "time_zone",
+            "requires_key",
+            "strict_events",
+            "offer_cap",
+            "counts_when_seen",
+        )
 
     def clean_offer_cap(self) -> Any:
         cap = self.cleaned_data["offer_cap"] or None
@@ -45,7 +54,16 @@ class SiteSettingsForm(AnyModelForm):
 class SiteSettingsAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     form = SiteSettingsForm
     list_display = ("title", "host", "shown_locales", "time_zone")
-    fields = ("title", "host", "locales", "time_zone", "requires_key", "strict_events", "offer_cap")
+    fields = (
+        "title",
+        "host",
+        "locales",
+        "time_zone",
+        "requires_key",
+        "strict_events",
+        "offer_cap",
+        "counts_when_seen",
+    )
 
     @admin.display(description="Locales")
     def shown_locales(self, site: Site) -> str:

@@ -45,6 +45,10 @@ class Site(models.Model):
         blank=True,
         help_text='At most so many offers per person, over all pages: {"times": 1, "within": "P7D"}.',
     )
+    counts_when_seen = models.BooleanField(
+        default=False,
+        help_text="Caps count what the snippet says was seen (Placement Seen), not every page that was sent.",
+    )
     strict_events = models.BooleanField(
         default=False,
         help_text="Take only events of the catalogue, in their declared shape, and refuse rules over others.",

@@ -1,7 +1,7 @@
 """The gallery of recipes: what people want to say, as a rule to begin with, or brought in whole.
 
-`recipes.json` answers the rule builder: `[{"key", "title", "description", "rule"}]`, those of segments or those of
-display rules. The page brings a recipe's segments, traits and attributes in as the bundle that it is.
+`recipes.json` answers the rule builder: `[{"key", "title", "description", "rule"}]`, those of segments;
+`display-recipes.json` those of display rules. The page brings a recipe's segments, traits and attributes in as the bundle that it is.
 """
 
 from typing import Any
@@ -39,11 +39,10 @@ SETTINGS = {
 
 
 @require_GET
-def recipes_json(request: HttpRequest) -> JsonResponse:
-    """Answer the rules to begin with: `?for=display` those of variants, else those of segments."""
+def recipes_json(request: HttpRequest, *, display: bool = False) -> JsonResponse:
+    """Answer the rules to begin with: those of variants for `display`, else those of segments."""
     if not request.user.has_perm("personalization.view_segment"):
         raise PermissionDenied
-    display = request.GET.get("for") == "display"
     offered = [_offered(one, display) for one in recipes()]
     return JsonResponse([one for one in offered if one["rule"]], safe=False)
 

@@ -41,15 +41,20 @@ _REFRESH = "personalization.tasks.refresh_all_segments"
 _PLACES = {"/rule": "rule", "/purposes": "purposes", "/parent": "parent", "/score": "points"}
 
 
-def _facts_url() -> str:
-    return reverse("admin:personalization_segment_vocabulary")
+def _url(name: str) -> Any:
+    return lazy(lambda: reverse(f"admin:personalization_segment_{name}"), str)()
 
 
 class SegmentForm(SiteForm):
     """A segment; `may_lower` is set by the admin for each request."""
 
     may_lower = False
-    rule = RuleField(label="Who is in it", widget=RuleWidget(vocabulary_url=lazy(_facts_url, str)()))
+    rule = RuleField(
+        label="Rule",
+        widget=RuleWidget(
+            vocabulary_url=_url("vocabulary"), recipes_url=_url("recipes_json"), reach_url=_url("reach")
+        ),
+    )
     purposes = forms.MultipleChoiceField(
         required=False,
         label="Purposes of a list",
@@ -81,6 +86,7 @@ class SegmentForm(SiteForm):
         if "rule" not in self.fields:
             return
         self.fields["rule"].check = self._rule_problems  # type: ignore[attr-defined]  # a rule field
+        self.fields["rule"].widget.segment_id = self.instance.pk
         purposes = [(one.key, str(one)) for one in Purpose.objects.all()]
         self.fields["purposes"].choices = purposes  # type: ignore[attr-defined]  # a choice
         help_text = "What placeholders may show of it, such as discount: {{ user.segment.discount }}."
@@ -157,6 +163,13 @@ class SegmentAdmin(RebuildingAdmin):
     search_fields = ("title", "key")
     readonly_fields = ("sentence", "people", "state", "last_run", "curve", "lineage", "used", "shared")
     list_before_template = "admin/personalization/last_run.html"
+    conditional_fields = {
+        "rule": "kind == 'rule'",
+        "purposes": "kind == 'list'",
+        "points": "kind == 'score'",
+        "enter": "kind == 'score'",
+        "leave": "kind == 'score'",
+    }
 
     def get_urls(self) -> list[URLPattern]:
         def see_as(request: HttpRequest, page_id: int) -> HttpResponse:
@@ -177,6 +190,12 @@ class SegmentAdmin(RebuildingAdmin):
             path("reach/", view(reach_view), name="personalization_segment_reach"),
             path("recipes/", view(gallery), name="personalization_segment_recipes"),
             path("recipes.json", view(recipes_json), name="personalization_segment_recipes_json"),
+            path(
+                "display-recipes.json",
+                view(recipes_json),
+                {"display": True},
+                name="personalization_segment_display_recipes_json",
+            ),
             path("<int:pk>/overlaps/", view(overlaps), name="personalization_segment_overlaps"),
         ]
         return mine + list(super().get_urls())
@@ -192,8 +211,7 @@ class SegmentAdmin(RebuildingAdmin):
         how_it_fares = () if obj is None else (("Now", {"fields": now}),)
         return (
             (None, {"fields": (("title", "key"), ("kind", "parent"))}),
-            ("Rule", {"fields": ("rule", "purposes")}),
-            ("Points", {"fields": ("points", ("enter", "leave")), "classes": ("segment-points",)}),
+            ("Who is in it", {"fields": ("rule", "purposes", "points", ("enter", "leave"))}),
             *how_it_fares,
             ("For placeholders", {"fields": ("attributes", "priority")}),
             ("Exclusive tiers", {"fields": ("tiers",)}),

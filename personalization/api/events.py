@@ -55,13 +55,15 @@ def collect(request: HttpRequest, call: str) -> HttpResponse:
         return response
     try:
         body = _json(_body(request))
+        if call == "m" and "series" in body:
+            return JsonResponse({"success": True})  # an SDK's numbers about itself: not ours to keep
         key = _key(request, body)
         limit(request, "ingest", key.prefix)
         outcome = _take(request, SHORT.get(call, call), body, key)
     except Unreadable as error:
-        return error_answer(error.status, error.code, error.sentence, error.attr)
+        return _spoken_twice(error_answer(error.status, error.code, error.sentence, error.attr))
     except APIException as error:
-        response = refused(error)
+        response = _spoken_twice(refused(error))
         if wait := getattr(error, "wait", None):
             response.headers["Retry-After"] = str(max(1, round(wait)))
         return response
@@ -73,6 +75,14 @@ def collect(request: HttpRequest, call: str) -> HttpResponse:
     if outcome.traits:
         answer["traits"] = outcome.traits
     return JsonResponse(answer)
+
+
+def _spoken_twice(response: HttpResponse) -> HttpResponse:
+    """Put code and sentence beside the errors: RudderStack's SDK for Python looks there before it gives up."""
+    answer = orjson.loads(response.content)
+    first = answer["errors"][0]
+    response.content = orjson.dumps({**answer, "code": first["code"], "message": first["detail"]})
+    return response
 
 
 def _body(request: HttpRequest) -> bytes:
@@ -169,14 +179,16 @@ def _read_all(
 
 
 def settings_of(request: HttpRequest, write_key: str = "") -> HttpResponse:
-    """Answer the settings that the browser SDKs ask for before they send anything."""
+    """Answer the settings that the browser SDKs ask for before they send anything: where to, and nothing else."""
     host = request.get_host()
+    key = write_key or request.GET.get("writeKey", "")
     return JsonResponse(
         {
             "integrations": {
-                "Segment.io": {"apiKey": write_key, "apiHost": f"{host}/v1", "protocol": request.scheme}
+                "Segment.io": {"apiKey": key, "apiHost": f"{host}/v1", "protocol": request.scheme}
             },
+            "metrics": {"sampleRate": 0},
             "plan": {"track": {"__default": {"enabled": True}}},
-            "source": {"enabled": True, "config": {}, "destinations": [], "dataplanes": {}},
+            "source": {"id": "tessera", "enabled": True, "config": {}, "destinations": [], "dataplanes": {}},
         }
     )

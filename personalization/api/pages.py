@@ -124,7 +124,7 @@ def _deliver(request: HttpRequest, asked: Asked) -> Decision | None:
     """Deliver, and keep a signal that the visitor's browser sends for the first time."""
     decision = deliver(asked)
     if decision is not None and decision.plan.counted:
-        note(decision)
+        note(decision, counting=not plan_store.known_site().counts_when_seen)
     if asked.closed_purposes and decision is not None and not decision.visitor.gates.gpc:
         try:
             note_signal(request, decision.visitor.id)

@@ -54,7 +54,7 @@ def read(
         raise Malformed("unknown_type")
     _check_shape(raw)
     context = _object(raw.get("context"))
-    properties = _object(raw.get("properties"))
+    properties = {**_top_level(raw, kind), **_object(raw.get("properties"))}
     traits = _object(raw.get("traits")) or (_object(context.get("traits")) if kind == "identify" else {})
     if _too_deep(properties, MAX_DEPTH) or _too_deep(traits, MAX_DEPTH) or len(properties) > MAX_PROPERTIES:
         raise Malformed("too_deep")
@@ -65,7 +65,8 @@ def read(
         kind=kind,
         name=name[:200],
         message_id=_text(raw.get("messageId"))[:100] or uuid.uuid4().hex,
-        anonymous_id=_text(raw.get("anonymousId")),
+        anonymous_id=_text(raw.get("anonymousId"))
+        or (_text(raw.get("previousId")) if kind == "alias" else ""),
         user_id=_text(raw.get("userId"))[:200],
         user_hash=_text(context.get("userHash")),
         properties=properties,
@@ -74,6 +75,14 @@ def read(
         preferences=_object(_object(context.get("consent")).get("categoryPreferences")),
         user_agent=_text(context.get("userAgent"))[:500],
     )
+
+
+def _top_level(raw: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """Return what the SDKs for servers say beside the properties: a page's name and category, a group's id."""
+    wanted = {"page": ("name", "category"), "screen": ("name", "category"), "group": ("groupId",)}.get(
+        kind, ()
+    )
+    return {name: text for name in wanted if (text := _text(raw.get(name))[:200])}
 
 
 def _check_shape(raw: Mapping[str, Any]) -> None:

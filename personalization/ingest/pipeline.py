@@ -163,7 +163,9 @@ def take_traits(judged: _Judged) -> _Judged:
         (identifying if trait.identifying else kept)[key] = typed
         purposes.add(trait.purpose)
     if not kept and not identifying:
-        raise Drop(list(dropped.values())[-1], dropped)
+        if not judged.message.user_id:
+            raise Drop(list(dropped.values())[-1], dropped)
+        return replace(_only_named(judged), said=Said(dropped=dropped))
     return replace(judged, purposes=frozenset(purposes), said=Said(kept, identifying, dropped))
 
 

@@ -33,6 +33,7 @@ from personalization.ingest.message import Message
 from personalization.ingest.pipeline import Accepted, DeclaredTrait, Drop, Known, judge
 from personalization.models import Trait
 from personalization.profiles import Statement, announce_touched, say
+from personalization.seen import note_seen
 
 FOLD_TASK = "personalization.tasks.fold_touched"
 
@@ -68,6 +69,7 @@ def keep(messages: Sequence[Message], *, sender: Sender, now: dt.datetime) -> Ou
         joined = _join(new, sender, outcome, now)
     crash_at("after_commit")
     announce_touched(_last(stored, joined))
+    note_seen(new, site_id=sender.site_id)
     _count(outcome, judged, new)
     note(sender.site_id, outcome.sums)
     if stored:
@@ -191,7 +193,7 @@ def _insert(
     rows = {one.message.message_id: _row(one, sender) for one in reversed(judged)}
     if not rows:
         return {}
-    written = orjson.dumps(list(rows.values())).decode()
+    written = orjson.dumps(list(reversed(rows.values()))).decode()  # numbered in the order in which they came
     values: dict[str, Any] = {"rows": written, "now": now, "site": sender.site_id, "key": sender.key_prefix}
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)

@@ -173,7 +173,7 @@ def test_every_recipe_is_in_the_gallery_and_comes_in_whole() -> None:
     assert client.post(url, {"key": "nonsense"}).status_code == 302
     offered = client.get(reverse("admin:personalization_segment_recipes_json")).json()
     assert {"cart_left", "category_compare", "active_48h"} <= {one["key"] for one in offered}
-    display = client.get(reverse("admin:personalization_segment_recipes_json"), {"for": "display"}).json()
+    display = client.get(reverse("admin:personalization_segment_display_recipes_json")).json()
     assert {"this_product", "rain", "breakfast"} <= {one["key"] for one in display}
 
 

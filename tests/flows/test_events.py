@@ -377,3 +377,46 @@ def test_the_sdks_of_browsers_find_their_settings(write_key: str, path: str) -> 
     answer = Front().get(path.format(write_key))
     assert answer.status_code == 200
     assert answer.json()["integrations"]["Segment.io"]["apiHost"] == "testserver/v1"
+
+
+def test_what_an_sdk_says_of_itself_is_answered_and_not_kept() -> None:
+    answer = Front().post("/v1/m", b'{"series": [{"metric": "x"}]}', content_type="text/plain")
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    assert not Event.objects.exists()
+
+
+def test_a_beacon_of_rudderstack_is_a_batch(ada: Front, write_key: str) -> None:
+    body = {"batch": [{"type": "track", "event": "Seen", "anonymousId": ada.visitor}]}
+    path = f"/beacon/v1/batch?writeKey={write_key}"
+    answer = Front().post(
+        path, orjson.dumps(body), content_type="text/plain", headers={"Origin": "https://a.example"}
+    )
+    assert answer.json()["accepted"] == 1
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anonymousid",
+        "sentat",
+        "x-retry-count",
+        "rsa-recovered",
+        "rsa-retry-attempt",
+        "rsa-since-last-attempt",
+    ],
+)
+def test_browsers_may_send_what_the_sdks_send_along(name: str) -> None:
+    headers = {
+        "Origin": "https://a.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": f"authorization,{name}",
+    }
+    answer = Front().options("/v1/track", headers=headers)
+    assert name in answer.headers["Access-Control-Allow-Headers"].split(", ")
+
+
+def test_an_unknown_trait_does_not_keep_somebody_from_being_known(ada: Front, server_key: str) -> None:
+    answer = ada.send(server_key, "identify", userId="u-1", traits={"shoe": 43}).json()
+    assert (answer["accepted"], answer["traits"]) == (1, {"shoe": "undeclared"})
+    assert str(owner_of("user", "u-1")) == ada.visitor

@@ -131,3 +131,30 @@ def test_a_withdrawal_forgets_what_was_shown() -> None:
     front.decide(personalization=False)
     assert exposures.store() == 1  # what waited is taken out, and not kept
     assert not Exposure.objects.exists()
+
+
+def test_a_cap_counts_what_was_seen_where_the_snippet_tells(write_key: str) -> None:
+    publish(page("/one", when("gold", ALWAYS, "hero-loyal", cap={"times": 1, "within": "P7D"})))
+    site = the_site()
+    site.counts_when_seen = True
+    site.save()
+    with committing():
+        site.advance()
+    front = agreed()
+    assert [shown(front, "/one") for _ in range(3)] == [("gold", "matched")] * 3
+    sight = {
+        "event": "Placement Seen",
+        "properties": {"path": "/one", "placement": "one-hero", "variant": "gold"},
+    }
+    for wrong in ({"variant": "silver"}, {"placement": "two-hero"}, {"path": "/nowhere"}):
+        front.send(write_key, "track", **(sight | {"properties": sight["properties"] | wrong}))
+    exposures.settle()
+    assert shown(front, "/one") == ("gold", "matched")
+    message = {"messageId": "m-1", **sight}
+    assert front.send(write_key, "track", **message).json()["accepted"] == 1
+    assert front.send(write_key, "track", **message).json()["accepted"] == 0
+    exposures.settle()
+    assert shown(front, "/one") == ("default", "capped")
+    exposures.store()
+    redis.Redis.from_url(settings.REDIS_HOT_URL).flushdb()
+    assert shown(front, "/one") == ("default", "capped")

@@ -11,7 +11,8 @@ import type {
   ActionProps, CombinatorSelectorProps, FieldSelectorProps, OperatorSelectorProps, ShiftActionsProps, ValueEditorProps,
 } from "react-querybuilder";
 import { OPERATORS, type Operator } from "./operators";
-import { type Row, meaningOf, valuesOf } from "./query";
+import { BehaviourEditor } from "./behaviour-editor";
+import { type Row, draftOf, meaningOf, valuesOf } from "./query";
 import { writeValue } from "./values";
 import { type Fact, type Option, type Vocabulary, GROUPS, labelOf, titleOfOption } from "./vocabulary";
 
@@ -78,7 +79,7 @@ function FactGroup({ group, facts }: { group: string; facts: Fact[] }) {
 
 export function OperatorSelector(props: OperatorSelectorProps) {
   const fact = (props.context as Surroundings).vocabulary.get(props.field);
-  if (!fact) return null;
+  if (!fact || fact.events) return null;
   return (
     <select class="rule-builder-operator" aria-label={`Operator of condition ${numberOf(props.path)}`} value={props.value}
       onChange={(event) => props.handleOnChange(event.currentTarget.value)}>
@@ -107,6 +108,13 @@ export function ValueEditor(props: ValueEditorProps) {
   const row = props.rule as Row;
   const meaning = meaningOf(row, vocabulary);
   if (!meaning || meaning.operator.shape === "none") return null;
+  const draft = draftOf(row, meaning.fact);
+  if (draft) {
+    return (
+      <BehaviourEditor draft={draft} events={meaning.fact.events ?? []} label={`condition ${numberOf(props.path)}`}
+        onChange={(changed) => props.handleOnChange(changed)} />
+    );
+  }
   const editor: EditorProps = {
     fact: meaning.fact,
     values: valuesOf(row, meaning.operator),

@@ -7,6 +7,7 @@
  * windows written with or without `$exists`.
  */
 
+import { isDraft, readDid, readSeq } from "./behaviour";
 import { OPERATORS, type Operator } from "./operators";
 import { type Combinator, type Group, type Row, EMPTY } from "./query";
 import { readValue } from "./values";
@@ -37,9 +38,16 @@ function readEntry([key, value]: [string, unknown], vocabulary: Vocabulary): Row
   if (key === "$unfinished" && isObject(value)) return readUnfinished(value);
   if (key === "$not" && isObject(value)) return { combinator: "nor", rules: [readObject(value, vocabulary)] };
   if (key in COMBINATORS) return readGroup(key, value, vocabulary);
-  if (key === "$did" || key === "$seq") throw new NotShown(`It looks at behaviour (${key}), which has no row in the builder.`);
+  if (key === "$did" || key === "$seq") return readBehaviour(key, value, vocabulary);
   if (key.startsWith("$")) throw new NotShown(`It uses the operator ${key}, which the builder does not offer.`);
   return readCondition(key, value, vocabulary);
+}
+
+function readBehaviour(key: string, value: unknown, vocabulary: Vocabulary): Row {
+  if (!vocabulary.has(key)) throw new NotShown(`It looks at behaviour (${key}), which a display rule cannot: put it into a segment.`);
+  const draft = key === "$seq" ? readSeq(value) : readDid(value);
+  if (!draft) throw new NotShown(`It looks at behaviour (${key}) in a way that has no row in the builder.`);
+  return { field: key, operator: key.slice(1), value: draft };
 }
 
 function readGroup(key: string, value: unknown, vocabulary: Vocabulary): Row | Group {
@@ -57,6 +65,7 @@ function isPresent(part: Json): boolean {
 
 function readUnfinished(row: Json): Row {
   const { field, operator, value } = row;
+  if (isDraft(value)) return { field: String(field ?? ""), operator: String(operator ?? ""), value };
   const texts = Array.isArray(value) ? value.map(String) : String(value ?? "");
   return { field: String(field ?? ""), operator: String(operator ?? ""), value: texts };
 }

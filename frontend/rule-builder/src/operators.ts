@@ -65,6 +65,8 @@ export const OPERATORS: Record<Kind, Operator[]> = {
   segments: [many("any", "in any of", "$in"), many("all", "in all of", "$all"), many("none", "in none of", "$nin")],
   time: [WINDOW, order("gte", "is at or after", "$gte"), order("before", "is before", "$lt")],
   hour: [WINDOW, ...NUMBER, ...ONE_OF],
+  did: [{ name: "did", label: "", shape: "one", keys: ["$did"] }],
+  seq: [{ name: "seq", label: "", shape: "one", keys: ["$seq"] }],
 };
 
 export function operatorOf(kind: Kind, name: string): Operator | undefined {

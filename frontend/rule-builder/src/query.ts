@@ -1,10 +1,11 @@
 /**
  * The rule as rows and groups, the shape that the builder edits.
  *
- * A row's value is text as its controls hold it: one text, or a list of texts. `valuesOf` gives the
+ * A row's value is text as its controls hold it: one text, or a list of texts; of a row about behaviour, a draft. `valuesOf` gives the
  * list that the operator's shape asks for, so that changing the operator loses nothing that fits.
  */
 
+import { type Draft, NEW_DID, NEW_SEQ, isDraft, isSeq } from "./behaviour";
 import { type Operator, operatorOf } from "./operators";
 import type { Fact, Vocabulary } from "./vocabulary";
 
@@ -14,7 +15,7 @@ export interface Row {
   id?: string;
   field: string;
   operator: string;
-  value: string | string[];
+  value: string | string[] | Draft;
 }
 
 export interface Group {
@@ -36,7 +37,15 @@ export function meaningOf(row: Row, vocabulary: Vocabulary): { fact: Fact; opera
   return fact && operator ? { fact, operator } : null;
 }
 
+/** Find what a row about behaviour says; a new one, while it says something else. */
+export function draftOf(row: Row, fact: Fact): Draft | null {
+  if (fact.kind !== "did" && fact.kind !== "seq") return null;
+  const seq = fact.kind === "seq";
+  return isDraft(row.value) && isSeq(row.value) === seq ? row.value : seq ? NEW_SEQ : NEW_DID;
+}
+
 export function valuesOf(row: Row, operator: Operator): string[] {
+  if (isDraft(row.value)) return [];
   const given = Array.isArray(row.value) ? row.value : [row.value ?? ""];
   if (operator.shape === "none") return [];
   if (operator.shape === "many") return given.filter((value) => value !== "");

@@ -2,8 +2,9 @@
  * A rule as one English sentence: "Orders is at least 5 and (country is one of DE, AT, or device is mobile)".
  */
 
+import { phraseOfBehaviour } from "./behaviour";
 import { type Operator } from "./operators";
-import { type Group, type Row, isGroup, meaningOf, valuesOf } from "./query";
+import { type Group, type Row, draftOf, isGroup, meaningOf, valuesOf } from "./query";
 import { missingInRow } from "./unfinished";
 import { type Fact, type Vocabulary, titleOfOption } from "./vocabulary";
 
@@ -29,6 +30,8 @@ function nested(group: Group, vocabulary: Vocabulary): string {
 function phraseOf(row: Row, vocabulary: Vocabulary): string {
   const meaning = meaningOf(row, vocabulary);
   if (!meaning) return "…";
+  const draft = draftOf(row, meaning.fact);
+  if (draft) return phraseOfBehaviour(draft);
   const name = decapitalized(meaning.fact.title);
   if (missingInRow(row, vocabulary)) return `${name} ${meaning.operator.label} …`;
   return phrase(name, meaning, valuesOf(row, meaning.operator).map((text) => spoken(meaning.fact, text)));

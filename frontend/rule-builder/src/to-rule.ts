@@ -8,7 +8,8 @@
  */
 
 import type { Operator } from "./operators";
-import { type Group, type Row, isGroup, meaningOf, valuesOf } from "./query";
+import { writeBehaviour } from "./behaviour";
+import { type Group, type Row, draftOf, isGroup, meaningOf, valuesOf } from "./query";
 import { missingInRow } from "./unfinished";
 import { type Scalar, writeValue } from "./values";
 import type { Vocabulary } from "./vocabulary";
@@ -30,6 +31,8 @@ function groupToRule(group: Group, vocabulary: Vocabulary): Rule {
 function rowToRule(row: Row, vocabulary: Vocabulary): Rule {
   const meaning = meaningOf(row, vocabulary);
   if (!meaning || missingInRow(row, vocabulary)) return { $unfinished: { field: row.field, operator: row.operator, value: row.value } };
+  const draft = draftOf(row, meaning.fact);
+  if (draft) return writeBehaviour(draft);
   const values = valuesOf(row, meaning.operator).map((text) => writeValue(meaning.fact.kind, text) as Scalar);
   return conditionToRule(row.field, meaning.operator, values);
 }

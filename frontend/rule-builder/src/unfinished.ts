@@ -2,8 +2,9 @@
  * What is missing in a row or group: a sentence for the editor, or null when nothing is.
  */
 
+import { missingInBehaviour } from "./behaviour";
 import type { Operator } from "./operators";
-import { type Group, type Row, isGroup, meaningOf, valuesOf } from "./query";
+import { type Group, type Row, draftOf, isGroup, meaningOf, valuesOf } from "./query";
 import { writeValue } from "./values";
 import type { Fact, Vocabulary } from "./vocabulary";
 
@@ -19,6 +20,8 @@ export function missingInRow(row: Row, vocabulary: Vocabulary): string | null {
   if (!row.field) return "Choose a fact.";
   const meaning = meaningOf(row, vocabulary);
   if (!meaning) return vocabulary.has(row.field) ? "Choose an operator." : `“${row.field}” is not a known fact.`;
+  const draft = draftOf(row, meaning.fact);
+  if (draft) return missingInBehaviour(draft);
   return missingInValues(valuesOf(row, meaning.operator), meaning);
 }
 

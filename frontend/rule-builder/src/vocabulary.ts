@@ -5,14 +5,22 @@
  *
  * - Each date fact X brings `X.days_ago`, a number, right behind it.
  * - Membership in segments is one more fact, of kind `segments`, when there are any segments.
+ * - What somebody did is two more facts, of kinds `did` and `seq`, where the rule may ask for it.
  * - An option is a plain value or `{key, title}`.
  */
 
-export type Kind = "text" | "number" | "boolean" | "date" | "list" | "segments" | "time" | "hour";
+export type Kind = "text" | "number" | "boolean" | "date" | "list" | "segments" | "time" | "hour" | "did" | "seq";
 
 export interface Option {
   key: string;
   title: string;
+}
+
+/** An event that rules may ask for; `properties` maps a path to its type as far as that is known. */
+export interface EventName {
+  key: string;
+  title: string;
+  properties: Record<string, string>;
 }
 
 export interface Fact {
@@ -22,6 +30,7 @@ export interface Fact {
   group: string;
   purposes: string[];
   options: Option[];
+  events?: EventName[];
 }
 
 export interface VocabularyDocument {
@@ -34,6 +43,8 @@ export interface VocabularyDocument {
     options?: (string | number | { key: string | number; title?: string })[];
   }[];
   segments: { key: string; title?: string }[];
+  behaviour?: boolean;
+  events?: EventName[];
 }
 
 export type Vocabulary = ReadonlyMap<string, Fact>;
@@ -46,7 +57,8 @@ const KINDS = new Set(["text", "number", "boolean", "date", "list"]);
 
 export function readVocabulary(document: VocabularyDocument): Vocabulary {
   const facts = document.facts.filter((fact) => KINDS.has(fact.type)).flatMap(withDaysAgo);
-  const all = document.segments.length ? [...facts, segmentsFact(document)] : facts;
+  const named = document.segments.length ? [...facts, segmentsFact(document)] : facts;
+  const all = document.behaviour ? [...named, ...behaviourFacts(document)] : named;
   return new Map(all.sort((a, b) => place(a) - place(b)).map((fact) => [fact.name, fact]));
 }
 
@@ -80,6 +92,14 @@ function readOption(option: string | number | { key: string | number; title?: st
 function segmentsFact(document: VocabularyDocument): Fact {
   const options = document.segments.map(readOption);
   return { name: "segments", title: "Segments", kind: "segments", group: "Segments", purposes: [], options };
+}
+
+function behaviourFacts(document: VocabularyDocument): Fact[] {
+  const known = { group: "Behaviour", purposes: [], options: [], events: document.events ?? [] };
+  return [
+    { name: "$did", title: "What somebody did", kind: "did", ...known },
+    { name: "$seq", title: "What somebody did in order", kind: "seq", ...known },
+  ];
 }
 
 function place(fact: Fact): number {

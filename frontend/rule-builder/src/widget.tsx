@@ -10,7 +10,9 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { type RuleGroupType, prepareRuleGroup } from "react-querybuilder";
 import { Builder } from "./builder";
 import { NotShown, fromRule } from "./from-rule";
+import { Gallery } from "./gallery";
 import type { Group } from "./query";
+import { Reach } from "./reach";
 import { toRule } from "./to-rule";
 import { unfinishedIn } from "./unfinished";
 import type { Vocabulary } from "./vocabulary";
@@ -52,9 +54,17 @@ function Widget({ textarea, vocabulary, problem }: WidgetProps) {
     write(textarea, query, vocabulary);
     setReading({ query });
   };
+  const replace = (text: string) => {
+    textarea.value = text;
+    textarea.dispatchEvent(new Event("change", { bubbles: true }));
+    setReading(read(text, vocabulary));
+  };
+  const { recipesUrl, reachUrl } = textarea.dataset;
   return (
     <div class="rule-builder">
+      {recipesUrl && <Gallery url={recipesUrl} text={textarea.value} onChoose={replace} />}
       {"query" in reading ? <Builder vocabulary={vocabulary} query={reading.query} onChange={change} /> : <AsText {...reading} text={textarea.value} />}
+      {reachUrl && <Reach textarea={textarea} text={textarea.value} ready={problem.text === null} />}
       <Disclosure textarea={textarea} />
     </div>
   );

@@ -101,7 +101,8 @@ for (const [kind, operator, rule] of FORMS) {
 }
 
 test("every operator of every kind has a written form above", () => {
-  const offered = Object.entries(OPERATORS).flatMap(([kind, all]) => all.map(({ name }) => `${kind} ${name}`));
+  const behaviour = new Set(["did", "seq"]); // whose written forms are at the end
+  const offered = Object.entries(OPERATORS).filter(([kind]) => !behaviour.has(kind)).flatMap(([kind, all]) => all.map(({ name }) => `${kind} ${name}`));
   assert.deepEqual(new Set(FORMS.map(([kind, name]) => `${kind} ${name}`)), new Set(offered));
 });
 
@@ -214,3 +215,93 @@ test("a fact is named with its purposes, and each date brings its days ago", () 
   assert.equal(vocabulary.get("birthday.days_ago").title, "Birthday, days ago");
   assert.deepEqual([...new Set([...vocabulary.values()].map(({ group }) => group))], ["Context", "Traits", "Segments"]);
 });
+
+const behaving = readVocabulary({
+  facts: [
+    { name: "orders", title: "Orders", type: "number" },
+    { name: "features.last_seen_at", title: "last visit", type: "date" },
+    { name: "features.orders", title: "orders", type: "number" },
+    { name: "context.device", title: "Device", type: "text", options: ["mobile"] },
+  ],
+  segments: [],
+  behaviour: true,
+  events: [{ key: "Product Viewed", title: "Product Viewed", properties: { "properties.price": "number" } }, { key: "Product Added", title: "Product Added", properties: {} }],
+});
+
+for (const [rule, sentence] of [
+  [{ $did: { event: "Product Viewed", within: "PT1H", by: "properties.category", count: { $gt: 2 } } }, "The visitor did “Product Viewed” more than 2 times within 1 hour with one category."],
+  [{ $did: { event: "Product Viewed", where: { "properties.category": { $eq: "hiking" } }, within: "P1D", count: { $gte: 1 } } }, "The visitor did “Product Viewed” at least 1 time where category is hiking within 1 day."],
+  [{ $did: { event: "*", within: "P2D", count: { $eq: 0 } } }, "The visitor never did “anything” within 2 days."],
+  [{ $did: { event: "Product Viewed", within: "PT10M", distinct: { of: "properties.product_id", $gte: 3 } } }, "How many different product_id of “Product Viewed” is at least 3 within 10 minutes."],
+  [{ $did: { event: "Order Completed", sum: { of: "properties.revenue", $gte: 50, $lte: 90.5 } } }, "The sum of revenue of “Order Completed” is between 50 and 90.5."],
+  [{ $did: { event: "Product Viewed", where: { "properties.price": { $gte: 5 }, "properties.sale": { $eq: true }, "properties.brand": { $in: ["a", "b"] } }, within: "session", count: { $eq: 2 } } }, "The visitor did “Product Viewed” exactly 2 times where price is at least 5 and sale is true and brand is one of a, b within this visit."],
+  [{ $seq: { steps: [{ event: "Product Added" }, { event: "Order Completed", absent: true }], gap: "PT30M", since: "PT24H" } }, "The visitor did “Product Added”, then no “Order Completed” each within 30 minutes in the last 24 hours."],
+  [{ $seq: { steps: [{ event: "Product Added", where: { "properties.price": { $gt: 5 } } }, { event: "Order Completed" }], since: "P7D", by: "properties.cart_id" } }, "The visitor did “Product Added” where price is more than 5, then “Order Completed” in the last 7 days with the same cart_id."],
+]) {
+  test(`is written as it was read: ${sentence}`, () => {
+    const query = fromRule(rule, behaving);
+    assert.deepEqual(toRule(query, behaving), rule);
+    assert.equal(sentenceOf(query, behaving), sentence);
+    assert.equal(unfinishedIn(query, behaving).size, 0);
+    assert.deepEqual(toRule(fromRule({ $or: [rule, { orders: { $eq: 1 } }] }, behaving), behaving), { $or: [rule, { orders: { $eq: 1 } }] });
+  });
+}
+
+for (const rule of [
+  { $did: { event: "A", within: "P1DT2H" } },
+  { $did: { event: "A", where: { $or: [{ "properties.a": { $eq: 1 } }] } } },
+  { $did: { event: "A", where: { "properties.a": { $in: ["x, y"] } } } },
+  { $did: { event: "A", count: { $gte: 1 }, sum: { of: "properties.a", $gte: 1 } } },
+  { $did: { event: "A", count: { $in: [1, 2] } } },
+  { $seq: { steps: [] } },
+  { $seq: { steps: [{ event: "A" }], within: "P1D" } },
+]) {
+  test(`stays JSON: ${JSON.stringify(rule)}`, () => assert.throws(() => fromRule(rule, behaving), NotShown));
+}
+
+for (const [draft, words] of [
+  [{}, /Choose an event/],
+  [{ event: "A", low: "" }, /Enter a number/],
+  [{ event: "A", measure: "sum", low: "1" }, /property that is measured/],
+  [{ event: "A", low: "1", within: { amount: "0", unit: "D" } }, /how long/],
+  [{ event: "A", low: "3", high: "2", compare: "between" }, /never matches/],
+  [{ event: "A", low: "1", where: [{ property: "", operator: "eq", value: "x", kind: "text" }] }, /Name a property/],
+  [{ event: "A", low: "1", where: [{ property: "price", operator: "gt", value: "dear", kind: "number" }] }, /number for the property/],
+]) {
+  test(`behaviour is unfinished, and kept: ${JSON.stringify(draft)}`, () => {
+    const value = { event: "", measure: "count", of: "", compare: "gte", low: "1", high: "", within: { amount: "", unit: "ever" }, by: "", where: [], ...draft };
+    const row = { field: "$did", operator: "did", value };
+    const query = { id: "root", combinator: "and", rules: [{ id: "row", ...row }] };
+    assert.match(unfinishedIn(query, behaving).get("row"), words);
+    assert.deepEqual(toRule(query, behaving), { $unfinished: row });
+    assert.deepEqual(fromRule({ $unfinished: row }, behaving).rules, [row]);
+  });
+}
+
+test("a row that becomes about behaviour begins with what is usual", () => {
+  const query = { combinator: "and", rules: [{ id: "row", field: "$seq", operator: "seq", value: "" }] };
+  assert.match(unfinishedIn(query, behaving).get("row"), /event for each step/);
+});
+
+test("every recipe of the gallery has its rows", async () => {
+  const { readFileSync } = await import("node:fs");
+  const recipes = JSON.parse(readFileSync(new URL("../../../personalization/recipes.json", import.meta.url), "utf8"));
+  const rules = recipes.flatMap((recipe) => (recipe.segments ?? []).map((segment) => segment.rule)).filter(Boolean);
+  const behaviours = rules.flatMap((rule) => JSON.stringify(rule).match(/"\$(did|seq)"/g) ?? []);
+  assert.ok(behaviours.length > 10);
+  const names = new Set(rules.flatMap((rule) => JSON.stringify(rule).match(/"[a-z][a-z_.]*":\{/g) ?? []).map((text) => text.slice(1, -3)));
+  const segments = recipes.flatMap((recipe) => recipe.segments ?? []).map(({ key }) => ({ key, title: key }));
+  for (const rule of rules) {
+    const facts = [...names].filter((name) => !name.endsWith(".days_ago")).map((name) => ({ name, type: typeOf(name, rules) }));
+    const dates = [...names].filter((name) => name.endsWith(".days_ago")).map((name) => ({ name: name.slice(0, -9), type: "date" }));
+    const known = readVocabulary({ facts: [...facts.filter(({ name }) => !dates.some((date) => date.name === name)), ...dates], segments, behaviour: true, events: [] });
+    assert.doesNotThrow(() => fromRule(rule, known), JSON.stringify(rule));
+  }
+});
+
+/** Guess the type of a fact from what the recipes compare it with. */
+function typeOf(name, rules) {
+  const text = JSON.stringify(rules);
+  const compared = new RegExp(`"${name.replaceAll(".", "\\.")}":\\{[^}]*?"\\$(?:eq|in|gte|gt|lt|lte)":\\[?("?)`).exec(text);
+  return compared?.[1] === '"' || !compared ? (name.includes("_at") ? "date" : "text") : "number";
+}
