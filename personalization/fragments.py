@@ -13,6 +13,9 @@ from typing import Any, TypeAlias
 import orjson
 from markupsafe import Markup
 
+from cms.language import moments
+from cms.language.behaviour import Behaviour, timeline_at
+from cms.language.evaluate import WITHHELD
 from cms.language.text import Component, Placeholder, Text, fill, parse_text
 
 Item: TypeAlias = Mapping[str, Any]  # {"type", "block", "fields"} of an item of a catalogue
@@ -27,6 +30,7 @@ class Scene:
     declared_default: Callable[[Placeholder], str]
     attribute: Callable[[str, Sequence[str]], Sequence[tuple[str, Any]]]
     recommend: Callable[[Component, Mapping[str, Any]], tuple[str | None, str]]
+    by: Callable[[str], Behaviour | None]  # the behaviour whose value a segment is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,14 @@ class TextHole:
     candidates: tuple[
         tuple[str, Any], ...
     ]  # (segment key, value) of an attribute, in the order in which they count
+    by: Behaviour | None = None  # whose value is shown, to somebody in the segment that the placeholder names
 
     def text(self, facts: Mapping[str, Any]) -> str:
         """Return the placeholder's text for these facts."""
-        if self.fact is None:
-            inside = facts.get("segments") or {}
+        inside = facts.get("segments") or {}
+        if self.placeholder.root == "by":
+            value = _value_of(self.by, facts) if inside.get(self.placeholder.name) is True else None
+        elif self.fact is None:
             value = next((value for key, value in self.candidates if inside.get(key) is True), None)
         else:
             value = facts.get(self.fact)
@@ -57,6 +64,15 @@ class TextHole:
 
     def json(self, facts: Mapping[str, Any]) -> bytes:
         return orjson.dumps(self.text(facts))[1:-1]
+
+
+def _value_of(behaviour: Behaviour | None, facts: Mapping[str, Any]) -> str | None:
+    """Return the value for which a behaviour holds now, such as the category that somebody keeps looking at."""
+    timeline = facts.get(behaviour.key) if behaviour is not None else None
+    moment = moments.micros(facts)
+    if timeline is None or timeline is WITHHELD or moment is None:
+        return None
+    return timeline_at(timeline, moment).by
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +183,7 @@ def text_hole(placeholder: Placeholder, scene: Scene, named: Sequence[str], *, r
         scene.locale,
         rich,
         tuple(candidates),
+        scene.by(placeholder.name) if placeholder.root == "by" else None,
     )
 
 

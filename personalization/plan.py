@@ -259,7 +259,7 @@ class _Binder:
         self.items = items
         self.tag = tag
         self.locale: str = stored.program["page"]["locale"]
-        self.scene = Scene(self.locale, items, self.declared_default, self.attribute, self.recommend)
+        self.scene = Scene(self.locale, items, self.declared_default, self.attribute, self.recommend, self.by)
 
     def bind(self) -> BoundPlan:
         placements = tuple(self.placement(p) for p in self.program["placements"])
@@ -372,9 +372,11 @@ class _Binder:
         )
 
     def segments(self, rules: Sequence[Program], holes: Sequence[Any]) -> tuple[CompiledSegment, ...]:
-        """Return every segment that a rule names or whose attribute a placeholder shows, by priority."""
+        """Return every segment that a rule names, or of which a placeholder shows something, by priority."""
         keys = {key for rule in rules for key in rule.reads.segments}
-        keys |= {key for hole in holes if isinstance(hole, TextHole) for key, _ in hole.candidates}
+        texts = [hole for hole in holes if isinstance(hole, TextHole)]
+        keys |= {key for hole in texts for key, _ in hole.candidates}
+        keys |= {hole.placeholder.name for hole in texts if hole.placeholder.root == "by"}
         keys |= {
             name.removeprefix(SCORES)
             for rule in rules
@@ -431,6 +433,11 @@ class _Binder:
         having = self.directory.with_attribute(name)
         ordered = sorted(having, key=lambda segment: segment.key not in named)
         return [(s.key, _translated(s.attributes[name], self.locale)) for s in ordered]
+
+    def by(self, key: str) -> Behaviour | None:
+        """Return the behaviour whose value a segment is about."""
+        segment = self.directory.segments.get(key)
+        return segment.by if segment is not None else None
 
     def recommend(self, component: Component, facts: Mapping[str, Any]) -> tuple[str | None, str]:
         """Choose an item: the most bought of the favourite category, else the most bought, else the default."""

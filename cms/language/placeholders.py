@@ -16,8 +16,9 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from cms.language import coercion, formats
 from cms.language.nodes import TextError
+from cms.language.vocabulary import SEGMENT_BY
 
-Root: TypeAlias = Literal["user", "context", "attribute"]
+Root: TypeAlias = Literal["user", "context", "attribute", "by"]
 Filter: TypeAlias = tuple[str, tuple[Any, ...]]
 MAX_EXPRESSION: Final = 400
 MAX_TOKENS: Final = 60
@@ -47,6 +48,8 @@ class Placeholder:
         """Return its name in the vocabulary; an attribute of a segment has none."""
         if self.root == "attribute":
             return None
+        if self.root == "by":
+            return self.name.join(SEGMENT_BY)
         return f"context.{self.name}" if self.root == "context" else self.name
 
 
@@ -130,7 +133,9 @@ def _root(root: str, names: list[str], source: str) -> tuple[Root, str]:
         return "user", ".".join(names)
     if root == "context" and len(names) == 1:
         return "context", names[0]
-    wanted = "user.NAME, user.segment.NAME or context.NAME"
+    if root == "segment" and len(names) == 2 and names[1] == "by":
+        return "by", names[0]
+    wanted = "user.NAME, user.segment.NAME, segment.KEY.by or context.NAME"
     raise TextError.of("unknown_root", f"A placeholder names {wanted}; {_quoted(source)} is none of these.")
 
 

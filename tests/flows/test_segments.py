@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 
 import pytest
+import time_machine
 
 from consent.models import ConsentState, Subject
 from consent.tokens import make_token
@@ -14,8 +15,10 @@ from personalization.segments.refresh import refresh, waiting
 from personalization.segments.sizes import opens
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed
+from tests.flows.shop import hero, inside, load, page, when
 
 pytestmark = pytest.mark.usefixtures("shop")
+START = dt.datetime(2026, 11, 23, 9, 0, tzinfo=dt.UTC)
 
 
 def look() -> SegmentRun | None:
@@ -180,3 +183,41 @@ def test_the_sweep_repeats_what_a_crash_left_out(write_key: str) -> None:
     with committing():
         assert tasks.sweep() == 0  # the fold itself writes the copy
     assert front.variant("/family", User_Agent="iPhone Mobile") == ("default", "default")
+
+
+def test_a_text_names_what_a_segment_is_about(write_key: str) -> None:
+    """Three products of one category within ten minutes: an offer for that very category, for ten minutes."""
+    compare = {
+        "$did": {
+            "event": "Product Viewed",
+            "by": "properties.category",
+            "within": "PT10M",
+            "distinct": {"of": "properties.product_id", "$gte": 3},
+        }
+    }
+    said = "10 % off {{ segment.compare.by | default('what you like') }}"
+    load(
+        {
+            "tessera": 1,
+            "segments": [{"key": "compare", "title": "Compares", "rule": compare, "min_size": 0}],
+            "blocks": [hero("hero-compare", said), hero("hero-plain", said)],
+            "pages": [page("/compare", when("compare", inside("compare"), "hero-compare"))],
+        }
+    )
+    with time_machine.travel(START, tick=False) as clock:
+        ada = agreed()
+        for n in range(3):
+            ada.send(
+                write_key,
+                "track",
+                event="Product Viewed",
+                properties={"product_id": f"t{n}", "category": "tents"},
+            )
+        shown = ada.slots("/compare")["compare-hero"]
+        assert shown["fields"]["headline"] == "10 % off tents"
+        html = ada.page("/compare", Accept="text/html").content.decode()
+        assert "10 % off tents" in html
+        assert ada.page("/compare").json()["decision"]["valid_until"] == "2026-11-23T09:10:00Z"
+        clock.move_to(START + dt.timedelta(minutes=10))
+        assert ada.variant("/compare") == ("default", "default")
+        assert Front().variant("/compare") == ("default", "no_consent")

@@ -3,7 +3,8 @@
  *
  * In: the page as the server rendered it (`data-path`, `data-locale`, `data-buy`, `data-slot`). Out: requests to the
  * public API of the same origin. The script stores nothing: no cookie, no localStorage. The visitor's token lives in a
- * cookie that scripts cannot read. No event leaves before a purpose is granted. Without this script the shop still reads.
+ * cookie that scripts cannot read. No event leaves before a purpose is granted, and the snippet that tells what was seen
+ * is loaded only then. Without this script the shop still reads.
  */
 
 const body = document.body;
@@ -423,6 +424,11 @@ function keepLocale() {
   }
 }
 
+/** Let the snippet tell what is seen and clicked; it is not even loaded for whoever allowed nothing. */
+function notice(writeKey) {
+  body.append(make("script", { src: "/static/personalization/tessera.js", "data-write-key": writeKey }));
+}
+
 async function start() {
   keepLocale();
   const [consent, toolbar] = await Promise.all([
@@ -435,6 +441,7 @@ async function start() {
   addDock(tools, consent);
   if (consent && undecided(consent)) openConsent(consent);
   noteView(send);
+  if (send && tools) notice(tools.write_key);
 }
 
 start();

@@ -95,7 +95,7 @@ def test_a_text_keeps_its_parts_in_order() -> None:
         ("{{ user.segment }}", "unknown_root"),
         ("{{ user.segment.a.b }}", "unknown_root"),
         ("{{ config.secret }}", "unknown_root"),
-        ("{{ segment.vip.by }}", "unknown_root"),
+        ("{{ segment.vip.size }}", "unknown_root"),
         ("{{ context.a.b }}", "unknown_root"),
         ("{{ user.a | tojson }}", "unknown_filter"),
         ("{{ user.a | default }}", "filter_argument"),
