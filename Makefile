@@ -90,7 +90,9 @@ clean: stop ## delete the environment and all caches; the data in TESSERA_VAR st
 	@$(PIP) install -r requirements-dev.txt
 	@touch .venv/.stamp-run $@
 
-.venv/.stamp-e2e: requirements-e2e.txt .venv/.stamp-dev
+.venv/.stamp-e2e: requirements-e2e.txt tests/e2e/sdks/package-lock.json .venv/.stamp-dev
 	@echo "Installing requirements-e2e.txt into .venv ..."
 	@$(PIP) install -r requirements-e2e.txt
+	@command -v npm >/dev/null || { echo "The browser tests need npm, for the SDKs that they drive (Debian: apt install npm)." >&2; exit 1; }
+	@npm ci --silent --ignore-scripts --no-audit --no-fund --prefix tests/e2e/sdks
 	@touch $@

@@ -1,40 +1,24 @@
 """The example front end, served from another origin: consent, a page, an event, the way back, and no cookie."""
 
-import functools
-import http.server
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.e2e.files import serving
 from tests.e2e.running import ROOT, System
 
 pytestmark = pytest.mark.e2e
 
 
-class Files(http.server.SimpleHTTPRequestHandler):
-    """A plain file server that keeps quiet."""
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def frontend(system: System) -> Iterator[str]:
     """Serve examples/frontend from the other origin."""
-    folder = Path(ROOT, "examples", "frontend")
-    port = urlsplit(system.other_origin).port
-    handler = functools.partial(Files, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port or 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    port = urlsplit(system.other_origin).port or 0
+    with serving(Path(ROOT, "examples", "frontend"), port=port):
         yield system.other_origin
-        server.shutdown()
-        thread.join()
 
 
 def test_another_origin_asks_shows_sends_and_takes_back_without_a_cookie(
