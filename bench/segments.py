@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from bench.rounds import Rate, Result, compare
 from cms.models.site import current_site
-from personalization.folding import catch_up, touch
+from personalization.folding import touch
+from personalization.lanes import catch_up
 
 ONE_BY_ONE = 20
 

@@ -20,9 +20,9 @@ from consent.enforcement import enforce
 from consent.purposes import current_notice
 from demo.state import FOLDER, Demo, personas, remember
 from personalization.bundle import load_bundle
-from personalization.folding import catch_up
 from personalization.ingest.message import Message, read
 from personalization.ingest.store import Sender, keep
+from personalization.lanes import catch_up
 from personalization.models import ApiKey
 from personalization.segments.directory import rebuild
 from personalization.segments.refresh import refresh

@@ -19,7 +19,7 @@ class PersonalizationConfig(AppConfig):
         from cms.signals import site_changed
         from consent import access_log
         from consent.holders import register_holder
-        from personalization import triggers, webhooks
+        from personalization import lanes, triggers, webhooks
         from personalization.dead_letters import register_work
         from personalization.keeping import HOLDERS
         from personalization.segments.directory import facts_of_site
@@ -27,6 +27,7 @@ class PersonalizationConfig(AppConfig):
         register_facts(facts_of_site)
         for holder in (*HOLDERS, access_log.HOLDER):
             register_holder(holder)
+        register_work(lanes.WORK, lanes.replay_claim)
         register_work(webhooks.WORK, webhooks.replay_delivery)
         register_work(triggers.WORK, triggers.replay_run)
         site_changed.connect(announce, dispatch_uid="announce-epoch")

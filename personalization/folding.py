@@ -1,9 +1,8 @@
 """Bring profiles up to date: fold in what happened, look again at behaviour and segments, and write the difference.
 
-Three occasions, one way: something happened (`catch_up` claims what ingestion touched), time passed (`fall_due` claims
-profiles whose answer can change now), and a new rule (`backfill`). Each batch is one transaction: profiles under lock,
-then their gates, then their events, so that nothing is derived from what was withdrawn. A killed batch leaves its
-claims where they were. What pages read follows after the commit.
+In: subjects of one site, inside a transaction. Out: a `Batch` with what changed, for whoever commits it to publish.
+Profiles are locked first, then their gates and events are read, so that nothing is derived from what was withdrawn.
+Which profiles, and when, is the business of `lanes.py`.
 """
 
 import datetime as dt
@@ -23,6 +22,7 @@ from consent.hints import hint
 from consent.models import ConsentState
 from consent.state import gates_of
 from personalization.directory import Directory
+from personalization.fault_points import fail_over
 from personalization.fold import fold
 from personalization.history import PURPOSE, past, unfolded
 from personalization.models import Profile, Segment, SegmentChange
@@ -56,65 +56,6 @@ def touch(subjects: Iterable[uuid.UUID], *, site_id: int, now: dt.datetime) -> N
         )
 
 
-_CLAIM = """
-DELETE FROM personalization_touched WHERE id IN (
-  SELECT id FROM personalization_touched WHERE site_id = %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
-) RETURNING subject_key
-"""
-
-
-def catch_up(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
-    """Fold in what happened to the profiles that were touched; return how many claims were done."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_CLAIM, [site.pk, limit])
-            claimed = [row[0] for row in cursor.fetchall()]
-        if not claimed:
-            return 0
-        batch = _bring_up(site, set(claimed), cause=Cause.EVENT, now=now)
-    batch.publish()
-    return len(claimed)
-
-
-_DUE = """
-SELECT subject_key FROM personalization_profile
-WHERE site_id = %s AND due_at <= %s ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
-"""
-
-
-def fall_due(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
-    """Look at the profiles of whom time alone changes something now; return how many there were."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_DUE, [site.pk, now, limit])
-            claimed = [row[0] for row in cursor.fetchall()]
-        if not claimed:
-            return 0
-        batch = _bring_up(site, claimed, cause=Cause.TIME, now=now)
-    batch.publish()
-    return len(claimed)
-
-
-_OLD = """
-SELECT subject_key FROM personalization_profile
-WHERE site_id = %s AND behaviour_version < %s ORDER BY behaviour_version LIMIT %s FOR UPDATE SKIP LOCKED
-"""
-
-
-def backfill(site: Site, *, now: dt.datetime, limit: int = 2 * BATCH) -> int:
-    """Work out the behaviour of new rules for profiles that have not got it yet; return for how many."""
-    directory = directory_of(site)
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_OLD, [site.pk, directory.behaviour_version, limit])
-            claimed = [row[0] for row in cursor.fetchall()]
-        if not claimed:
-            return 0
-        batch = _bring_up(site, claimed, cause=Cause.SET, now=now)
-    batch.publish()
-    return len(claimed)
-
-
 def look_again(
     site: Site, subjects: Collection[uuid.UUID], *, now: dt.datetime
 ) -> tuple[Counter[str], Counter[str]]:
@@ -122,7 +63,7 @@ def look_again(
 
     Who is found in a segment that was never counted before has been in it all along: that is no news.
     """
-    batch = _bring_up(site, subjects, cause=Cause.SET, now=now)
+    batch = bring_up(site, subjects, cause=Cause.SET, now=now)
     transaction.on_commit(batch.publish)
     keys = {pk: key for key, pk in segment_ids(site).items()}
     found = {True: Counter[str](), False: Counter[str]()}
@@ -132,7 +73,7 @@ def look_again(
 
 
 @dataclass(slots=True)
-class _Batch:
+class Batch:
     """What one batch changed."""
 
     site: Site
@@ -147,7 +88,7 @@ class _Batch:
             hint(ANNOUNCE_TASK)
 
 
-def _bring_up(site: Site, subjects: Collection[uuid.UUID], *, cause: str, now: dt.datetime) -> _Batch:
+def bring_up(site: Site, subjects: Collection[uuid.UUID], *, cause: str, now: dt.datetime) -> Batch:
     """Fold, evaluate and write, for profiles of one site, inside a transaction."""
     directory = directory_of(site)
     ids = segment_ids(site)
@@ -159,7 +100,7 @@ def _bring_up(site: Site, subjects: Collection[uuid.UUID], *, cause: str, now: d
     )  # again, now that nobody can erase in between
     events, last = unfolded({row.pk: row.folded_id for row in rows})
     history = past([row.pk for row in rows], directory.behaviours, moment=micros(now))
-    batch = _Batch(site)
+    batch = Batch(site)
     for row in rows:
         own = gates.get(row.pk, CLOSED)
         usable = events.get(row.pk, []) if PURPOSE in own.granted else []
@@ -189,6 +130,7 @@ def gates_of_subjects(subjects: Sequence[uuid.UUID], *, now: dt.datetime) -> dic
 
 def _fold_in(profile: Profile, events: Sequence[Happened], last: int, now: dt.datetime) -> None:
     if events:
+        fail_over(events)
         set_features(profile, fold(features_of(profile), events))
         profile.held = sorted({*profile.held, PURPOSE})
         profile.last_seen_at = max(now, profile.last_seen_at)
@@ -215,7 +157,7 @@ def _stand(
 
 
 def _place(
-    batch: _Batch,
+    batch: Batch,
     profile: Profile,
     standing: Standing,
     ids: Mapping[str, int],
@@ -282,17 +224,3 @@ def _written(profile: Profile) -> dict[str, Any]:
         "l": profile.last_seen_at,
         "v": profile.version,
     }
-
-
-def lag(site: Site) -> Counter[str]:
-    """Return how much waits: profiles touched, due, and without the behaviour of the newest rules."""
-    directory = directory_of(site)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT count(DISTINCT subject_key) FROM personalization_touched WHERE site_id = %(site)s),"
-            " (SELECT count(*) FROM personalization_profile WHERE site_id = %(site)s AND due_at <= now()),"
-            " (SELECT count(*) FROM personalization_profile WHERE site_id = %(site)s AND behaviour_version < %(v)s)",
-            {"site": site.pk, "v": directory.behaviour_version},
-        )
-        touched, due, old = cursor.fetchone()
-    return Counter(touched=touched, due=due, old=old)

@@ -19,6 +19,7 @@ from django.db.models import F
 from consent.hot_store import Unavailable, hot_store
 from consent.seal import Unreadable, seal, unseal
 from personalization.directory import Directory
+from personalization.fault_points import fail_over
 from personalization.fold import Features, computed_facts, fold, from_json, to_json
 from personalization.history import past, unfolded
 from personalization.models import Membership, Profile, Segment
@@ -158,6 +159,7 @@ def current(subject_id: uuid.UUID, directory: Directory, *, now: float) -> Snaps
     if profile.version == 0 and not last:
         _store(subject_id, EMPTY)
         return EMPTY
+    fail_over(events.get(subject_id, ()))
     set_features(profile, fold(features_of(profile), events.get(subject_id, ())))
     profile.folded_id = max(profile.folded_id, last.get(subject_id, 0))
     if directory.behaviours:

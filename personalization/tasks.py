@@ -11,8 +11,8 @@ from django.utils import timezone
 from cms.models import Site
 from personalization import exposures, partitions, retention, told, triggers, webhooks
 from personalization.announcing import announce
-from personalization.folding import backfill, catch_up, fall_due
 from personalization.ingest import counts
+from personalization.lanes import backfill, catch_up, fall_due
 from personalization.plans import announce_epoch
 from personalization.profiles import sweep_snapshots
 from personalization.segments.directory import rebuild

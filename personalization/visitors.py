@@ -126,6 +126,8 @@ def pace(record: Record) -> Pace | None:
 def _current(visitor_id: uuid.UUID, directory: Directory, now: float) -> Snapshot | None:
     try:
         return current(visitor_id, directory, now=now)
-    except DatabaseError:
-        log.warning("profile could not be read: unknown")
+    except (
+        Exception
+    ):  # whatever is wrong with one profile: its page is served, with everything personal unknown
+        log.exception("a profile could not be read: unknown")
         return None

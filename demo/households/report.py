@@ -19,7 +19,7 @@ from demo.households.journal import Person
 from demo.households.load import PURPOSES, TYPE
 from demo.households.messages import item_key, moment, traits_of
 from demo.households.source import POPULAR_HOUSEHOLDS, Household, Source
-from personalization.folding import catch_up
+from personalization.lanes import catch_up
 from personalization.models import Event, Profile, Segment
 from personalization.segments.refresh import refresh
 

@@ -8,8 +8,6 @@ every page that the profile lags.
 
 import datetime as dt
 import hashlib
-import os
-import signal
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -28,6 +26,7 @@ from consent.merging import merge, survivors
 from consent.models import ConsentState
 from consent.state import gates_of
 from personalization.events import declared_events
+from personalization.fault_points import crash_at
 from personalization.ingest.counts import note
 from personalization.ingest.message import Message
 from personalization.ingest.pipeline import Accepted, DeclaredTrait, Drop, Known, judge
@@ -75,12 +74,6 @@ def keep(messages: Sequence[Message], *, sender: Sender, now: dt.datetime) -> Ou
     if stored:
         hint(FOLD_TASK)
     return outcome
-
-
-def crash_at(point: str) -> None:
-    """Die here, as by `kill -9`, when the fault tests want it (`FAULT`); what is committed must not depend on more."""
-    if point == settings.FAULT:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def subject_of(message: Message, sender: Sender) -> uuid.UUID | None:

@@ -77,13 +77,20 @@ class Profile(models.Model):
 
 
 class Touched(models.Model):
-    """A profile that lags behind its events; claimed with SKIP LOCKED, and gone when it has caught up."""
+    """A profile that lags behind its events; claimed with SKIP LOCKED, and gone when it has caught up.
+
+    One that cannot be folded stays: `attempts` were made, and the next is not before `next_at`.
+    """
 
     site = models.ForeignKey(  # no constraint: it would be checked once per row of a batch, and sites stay
         Site, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )
     subject_key = models.UUIDField(db_index=True)
     at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(
+        default=0, db_default=0
+    )  # ingestion inserts without naming it
+    next_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return str(self.subject_key)

@@ -75,7 +75,6 @@ def test_an_sdk_sends_every_call_from_another_origin(
 def test_a_call_that_met_a_failure_is_sent_again(
     sdk: str,
     page: Page,
-    watch: Callable[[Page], Page],
     api: APIRequestContext,
     system: System,
     elsewhere: str,

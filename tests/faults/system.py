@@ -107,12 +107,24 @@ class System:
         for ids in embedded.processes(self.var).values():
             for process in ids.values():
                 send(process, signal.SIGCONT)
-        for process in self.workers():
+        for process in (*self.workers(), *self.beats()):
             send(process, signal.SIGCONT)
 
     def workers(self) -> list[int]:
-        """Return the ids of the Celery worker's processes."""
-        return [pid for pid in descendants(self.process.pid) if b"worker" in command_line(pid).split(b"\0")]
+        """Return the ids of the Celery workers' processes."""
+        return self._celery(b"worker")
+
+    def beats(self) -> list[int]:
+        """Return the ids of the processes that send what is due by the clock."""
+        return self._celery(b"beat")
+
+    def _celery(self, kind: bytes) -> list[int]:
+        return [pid for pid in descendants(self.process.pid) if kind in command_line(pid).split(b"\0")]
+
+    def web_workers(self) -> list[int]:
+        """Return the ids of the processes that answer requests, without the one that starts them."""
+        web = [pid for pid in descendants(self.process.pid) if b"granian" in command_line(pid).split(b"\0")]
+        return [pid for pid in web if parent(pid) in web]
 
     def mend(self) -> None:
         """Undo every fault, and wait until nothing is degraded."""
@@ -177,6 +189,14 @@ def send(process: int, number: signal.Signals) -> None:
         os.kill(process, number)
     except ProcessLookupError:
         return
+
+
+def parent(process: int) -> int:
+    """Return the parent of a process (Linux); 0 when it has ended."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def command_line(process: int) -> bytes:

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from personalization.exclusions import NothingLikeIt, change, excluded_by
-from personalization.folding import catch_up
+from personalization.lanes import catch_up
 from personalization.models import Profile, Segment
 from personalization.segments.directory import rebuild
 from personalization.segments.refresh import refresh

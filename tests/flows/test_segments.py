@@ -9,7 +9,8 @@ import time_machine
 from consent.models import ConsentState, Subject
 from consent.tokens import make_token
 from personalization import tasks
-from personalization.folding import catch_up, touch
+from personalization.folding import touch
+from personalization.lanes import catch_up
 from personalization.models import Profile, Segment, SegmentChange, SegmentRun
 from personalization.segments.refresh import refresh, waiting
 from personalization.segments.sizes import opens

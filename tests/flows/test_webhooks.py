@@ -14,7 +14,7 @@ from personalization.announcements import DELAYS, TRIES, pause_after, retry_in
 from personalization.announcing import announce
 from personalization.dead_letters import bury, replay
 from personalization.endpoints import new_secret, rotate_secret, switch_on
-from personalization.folding import catch_up
+from personalization.lanes import catch_up
 from personalization.models import DeadLetter, Segment, SegmentChange, WebhookDelivery, WebhookEndpoint
 from personalization.outgoing import Answer
 from personalization.segments.refresh import refresh
@@ -134,7 +134,7 @@ def test_leaving_is_told_too_and_only_what_an_endpoint_asked_for(
 
 def catch_up_later(front: Front) -> None:
     """Let thirty-one days pass."""
-    from personalization.folding import fall_due
+    from personalization.lanes import fall_due
 
     assert fall_due(the_site(), now=moment(days=31)) == 1
 

@@ -14,7 +14,7 @@ from consent.holders import holders
 from consent.hot_store import hot_store
 from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
 from consent.state import gates_key
-from personalization.folding import catch_up
+from personalization.lanes import catch_up
 from personalization.models import Event, Membership, Profile, Segment
 from personalization.profiles import snapshot_key
 from personalization.segments.refresh import refresh
