@@ -30,11 +30,13 @@ class Sizes:
     attribute_profiles: int
     behaviour_profiles: int
     events_each: int
+    fresh_pages: int
+    fresh_seconds: float
 
 
 SIZES = {
-    "": Sizes(7, 2.0, 1_000, 10_000, 3, 20_000, 10_000, 5),
-    "full": Sizes(15, 5.0, 20_000, 50_000, 3, 1_000_000, 200_000, 5),
+    "": Sizes(7, 2.0, 1_000, 10_000, 3, 20_000, 10_000, 5, 300, 8.0),
+    "full": Sizes(15, 5.0, 20_000, 50_000, 3, 1_000_000, 200_000, 5, 10_000, 60.0),
 }
 
 
@@ -58,7 +60,7 @@ def _measure(sizes: Sizes) -> None:
     started = time.monotonic()
     _prepare()
     # imported here: Django reads its settings when it is first imported, and they name the services just started
-    from bench import ingest, pages, rules, segments, server, sets, shop
+    from bench import freshness, ingest, pages, rules, segments, server, sets, shop
 
     cores = server.cores()
     server.move_services(Path(os.environ["TESSERA_VAR"]), cores[1])
@@ -73,15 +75,20 @@ def _measure(sizes: Sizes) -> None:
     more = shop.let_in(sizes.profiles - VISITORS, now=dt.datetime.now(dt.UTC), seed=8)
     results.append(segments.segment_benchmark([*visitors, *more], rounds=sizes.rounds))
     results.append(ingest.ingest_benchmark(visitors, rounds=sizes.rounds, calls=6))
+    fresh, said = freshness.freshness_benchmarks(pages=sizes.fresh_pages, seconds=sizes.fresh_seconds)
+    results += fresh
     sets.make_people(sizes.behaviour_profiles)
     sets.make_events(sizes.behaviour_profiles, sizes.events_each)
     results += sets.behaviour_benchmarks(rounds=sizes.set_rounds)
+    said.append(sets.reach_said())
     sets.make_people(sizes.attribute_profiles - sizes.behaviour_profiles)
     results += sets.attribute_benchmarks(rounds=sizes.set_rounds)
     RESULTS.write_text(json.dumps([result.as_json() for result in results], indent=1) + "\n")
     print(f"{'name':<22}{'ratio':>8}  {'low–high':<14}{'median / baseline':>22} {'unit':<15}baseline")
     for result in results:
         print(result.as_row())
+    for sentence in said:
+        print(sentence)
     print(f"{time.monotonic() - started:.0f} s; {RESULTS.relative_to(Path.cwd())}")
 
 

@@ -5,8 +5,10 @@ profile in a hundred is changed, so that there is something to write. Behaviour 
 """
 
 import datetime as dt
+import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
@@ -17,6 +19,7 @@ from cms.models.site import current_site
 from personalization.folding import segment_ids
 from personalization.models import Profile, Segment, Trait
 from personalization.segments.directory import directory_of, rebuild
+from personalization.segments.reach import reach_of
 from personalization.segments.sets import reconcile
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -193,9 +196,67 @@ def behaviour_benchmarks(*, rounds: int) -> list[Result]:
     results = [
         _compare("behaviour_set", "a query per segment", one_by_one, rounds),
         _compare("behaviour_set_by_hand", "SQL written by hand", by_hand, rounds),
+        _compare("behaviour_set_duckdb", "DuckDB, same rows, reading only", _in_duckdb(asked), rounds),
     ]
     Segment.objects.filter(pk__in=ids).delete()
     return results
+
+
+def _in_duckdb(asked: dict[int, tuple[str, str]]) -> Rate:
+    """Decide the same segments in DuckDB over a copy of the same rows; it reads and counts, and writes nothing."""
+    import duckdb
+
+    folder = Path(os.environ["TESSERA_VAR"])
+    with connection.cursor() as cursor, (folder / "events.csv").open("wb") as file:
+        query = (
+            f"SELECT subject_key, name, happened_at, properties FROM personalization_event WHERE {_USABLE}"
+        )
+        with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)") as copy:
+            for data in copy:
+                file.write(data)
+    store = duckdb.connect()
+    store.execute("SET threads = 2")
+    store.execute(
+        "CREATE TABLE events AS SELECT subject_key::UUID AS subject_key, name, happened_at::TIMESTAMPTZ AS happened_at,"
+        f" properties::JSON AS properties FROM read_csv('{folder / 'events.csv'}')"
+    )
+    spelled = {pk: (_for_duckdb(meant), _for_duckdb(test)) for pk, (meant, test) in asked.items()}
+    tests = ", ".join(
+        f"{test.format(only=f' FILTER (WHERE {meant})')} AS t{pk}" for pk, (meant, test) in spelled.items()
+    )
+    counted = ", ".join(f"count(*) FILTER (WHERE t{pk})" for pk in spelled)
+    statement = f"SELECT {counted} FROM (SELECT subject_key, {tests} FROM events GROUP BY subject_key)"
+
+    def measure() -> float:
+        started = time.perf_counter()
+        store.execute(statement).fetchall()
+        return Profile.objects.count() / (time.perf_counter() - started)
+
+    return measure
+
+
+def _for_duckdb(sql: str) -> str:
+    return sql.replace("::numeric", "::DOUBLE").replace("properties ->>", "properties->>")
+
+
+def reach_said() -> str:
+    """Ask who a rule of four conditions would reach; say how long the answer took."""
+    rule = {
+        "n0": {"$exists": True, "$gte": 30},
+        "t0": {"$in": ["red", "blue"]},
+        "features.orders": {"$exists": True, "$gte": 2},
+        "$did": {"event": "Product Viewed", "within": "P14D"},
+    }
+    draft = Segment(site=current_site(), key="draft", title="Draft", rule=rule)
+    took = []
+    for _ in range(5):
+        started = time.perf_counter()
+        found = reach_of(draft, now=dt.datetime.now(dt.UTC))
+        took.append(time.perf_counter() - started)
+    return (
+        f"who a rule would reach, of {Profile.objects.count():,} profiles: {found.people.text}"
+        f" ({'exact' if found.exact else 'a sample'}), median {sorted(took)[2] * 1000:.0f} ms, most {max(took) * 1000:.0f} ms"
+    )
 
 
 def _compare(name: str, baseline: str, against: Rate, rounds: int) -> Result:

@@ -4,7 +4,7 @@ from playwright.sync_api import Locator, Page, expect
 
 PATHS = ("/", "/outdoor", "/grocery", "/about", "/p/ridgeline-boots", "/p/fjord-tent", "/p/morning-roast")
 # What the script adds to the finished page, and what is different in each answer anyway.
-ADDED = ".consent, .dock, .why, .toast, .buy"
+ADDED = ".consent, .dock, .why, .toast, .buy, script[data-write-key]"
 
 
 def open_shop(page: Page, path: str = "/") -> None:

@@ -10,6 +10,11 @@ from tests.faults.journal import Person, new_person
 from tests.faults.system import ROOT, System, running
 
 BUNDLE = ROOT / "bench" / "page-bundle.json"
+# from the first count on, entering a segment is news
+COUNT = (
+    "import datetime as dt; from cms.models.site import current_site; from personalization.segments.refresh import refresh;"
+    "refresh(current_site(), now=dt.datetime.now(dt.UTC))"
+)
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +22,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Start the shared system and publish the page that the tests read."""
     with running(make_var(tmp_path_factory)) as system:
         system.manage("load_bundle", str(BUNDLE), "--publish")
+        system.manage("shell", "-v", "0", "-c", COUNT)
         yield system
 
 

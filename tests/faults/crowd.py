@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from tests.faults.journal import Person
 from tests.faults.system import System
 
 SENDERS = 4
-TRIES = 40
+TRIES = 200
 ORDERS = (
     "SELECT coalesce(sum(orders), 0)::int FROM personalization_profile WHERE subject_key = ANY(%s::uuid[])"
 )
@@ -79,6 +80,7 @@ class Crowd:
                         self.acknowledged |= {message["messageId"] for message in batch}
                         break
                     self.failures += 1
+                time.sleep(0.1)
 
     def counted(self) -> int:
         """Return how many orders their profiles count."""

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,7 @@ class Taken:
 
     headers: Mapping[str, str]
     body: bytes
+    at: float = 0.0  # Unix time
 
     @property
     def content(self) -> dict[str, Any]:
@@ -49,7 +51,8 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                mine.taken.append(Taken({k.lower(): v for k, v in self.headers.items()}, body))
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                mine.taken.append(Taken(headers, body, time.time()))
                 self.send_response(mine.answers.pop(0) if mine.answers else 200)
                 self.end_headers()
                 self.wfile.write(b"thank you")

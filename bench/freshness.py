@@ -1,0 +1,255 @@
+"""How soon a change shows: on the next page, in the tables, at a webhook, and when time alone causes it.
+
+Against a whole system of its own (web, worker, clock), over HTTP. The next page is asked for right after an event was
+acknowledged, with the worker running, behind, and dead; its baseline is the same page asked for once more. Tables and
+webhooks are watched while two hundred events a second come in.
+"""
+
+import contextlib
+import os
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from bench.rounds import Result, summed_up
+from launcher import embedded
+from tests.faults.journal import Person, headline, new_person
+from tests.faults.system import NO_REDIS, ROOT, System, running
+from tests.flows.receiver import Receiver
+
+BUNDLE = ROOT / "bench" / "page-bundle.json"
+RATE = 200
+QUIET_SECONDS = 5
+# who was told of nothing for five seconds: left by time alone
+QUIET = '{"$did": {"event": "Product Viewed", "within": "PT5S"}}'
+_CHANGES = (
+    "SELECT c.subject_key::text, c.entered, extract(epoch FROM clock_timestamp()) FROM personalization_segmentchange c"
+    " JOIN personalization_segment s ON s.id = c.segment_id WHERE s.key = %s AND c.id > %s ORDER BY c.id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Seconds, in order."""
+
+    seconds: Sequence[float]
+
+    def at(self, share: float) -> float:
+        return self.seconds[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
+
+    def __str__(self) -> str:
+        return f"median {self.at(0.5):.2f} s, p95 {self.at(0.95):.2f} s, most {self.seconds[-1]:.2f} s, of {len(self.seconds)}"
+
+
+def freshness_benchmarks(*, pages: int, seconds: float) -> tuple[list[Result], list[str]]:
+    """Measure; return the lines of the table, and sentences for the screen. Exits when one page was not right."""
+    with contextlib.ExitStack() as stack:
+        var = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        var.chmod(0o755)
+        receiver = Receiver()
+        stack.callback(receiver.close)
+        system = stack.enter_context(running(var, WEBHOOK_ALLOW_PRIVATE="1"))
+        system.manage("load_bundle", str(BUNDLE), "--publish")
+        system.manage("shell", "-v", "0", "-c", _prepared(receiver.url))
+        key = system.manage("api_key", "create", "bench", "--scope", "ingest", "--scope", "manage")
+        people = [new_person(system, key) for _ in range(40)]
+        results, said = _next_pages(system, people, pages)
+        said.append(_tables(system, people, receiver, seconds))
+        said.append(_by_time(system, people))
+    return results, said
+
+
+def _prepared(url: str) -> str:
+    """Return what makes a quiet segment, counts everything once, and tells an endpoint."""
+    return (
+        "import datetime as dt; from cms.models.site import current_site; from personalization.models import *;"
+        "from personalization.segments.directory import rebuild; from personalization.segments.refresh import refresh;"
+        "from personalization.endpoints import new_secret; site = current_site();"
+        f"Segment.objects.create(site=site, key='busy', title='Busy', rule={QUIET}, min_size=0);"
+        f"e = WebhookEndpoint(site=site, title='bench', url='{url}', purpose='personalization'); new_secret(e); e.save();"
+        "e.segments.set(Segment.objects.filter(key='hiker'));"
+        "rebuild(site); refresh(site, now=dt.datetime.now(dt.UTC))"
+    )
+
+
+def _next_pages(system: System, people: Sequence[Person], pages: int) -> tuple[list[Result], list[str]]:
+    results, said = [], []
+    for state, begin in (("running", _nothing), ("behind", _freeze), ("dead", _kill)):
+        with begin(system):
+            right, pairs = _ask_after_each(people, pages // 3 + (pages % 3 if state == "dead" else 0))
+        extra = Delays(sorted(max(0.0, 1 / rate - 1 / again) for rate, again in pairs))
+        results.append(summed_up(f"next_page_{state}", "the same page once more", "requests/s", pairs))
+        said.append(
+            f"worker {state}: {right} of {len(pairs)} next pages reflect the event; p95 of its extra {extra.at(0.95) * 1000:.1f} ms"
+        )
+        if right != len(pairs):
+            raise SystemExit(said[-1])
+    return results, said
+
+
+def _ask_after_each(people: Sequence[Person], pages: int) -> tuple[int, list[tuple[float, float]]]:
+    right, pairs = 0, []
+    for n in range(pages):
+        person, town = people[n % len(people)], f"Town {n}"
+        if person.declare(sport="hiking", city=town).status != 200:
+            raise SystemExit("An event of the benchmark was not accepted.")
+        first = person.page()
+        again = person.page()
+        right += town in headline(first)
+        pairs.append((1 / first.seconds, 1 / again.seconds))
+    return right, pairs
+
+
+@contextlib.contextmanager
+def _nothing(system: System) -> Iterator[None]:
+    yield
+
+
+@contextlib.contextmanager
+def _freeze(system: System) -> Iterator[None]:
+    for process in (*system.workers(), *system.beats()):
+        os.kill(process, signal.SIGSTOP)
+    yield
+    system.mend()
+
+
+@contextlib.contextmanager
+def _kill(system: System) -> Iterator[None]:
+    """Kill whatever works, again and again, so that nothing comes to work."""
+    stop = threading.Event()
+
+    def kill() -> None:
+        while not stop.wait(0.2):
+            for process in system.workers():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+    system.mend()
+
+
+class _Watch(threading.Thread):
+    """Looks twenty times a second which changes of a segment can be seen: (person, entered) → when first."""
+
+    def __init__(self, system: System, segment: str) -> None:
+        super().__init__(daemon=True)
+        self.seen: dict[tuple[str, bool], list[float]] = {}
+        self._system, self._segment, self._stop = system, segment, threading.Event()
+
+    def run(self) -> None:
+        with (
+            embedded.session(self._system.var, environ=NO_REDIS) as services,
+            psycopg.connect(services.database_url, autocommit=True) as connection,
+        ):
+            last = connection.execute(
+                "SELECT coalesce(max(id), 0) FROM personalization_segmentchange"
+            ).fetchone()[0]  # type: ignore[index]
+            while not self._stop.wait(0.05):
+                found = connection.execute(
+                    f"SELECT max(c.id) FROM personalization_segmentchange c WHERE c.id > {last}"
+                ).fetchone()[0]  # type: ignore[index]
+                if found is None:
+                    continue
+                for subject, entered, at in connection.execute(_CHANGES, [self._segment, last]):
+                    self.seen.setdefault((subject, entered), []).append(float(at))
+                last = found
+
+    def end(self) -> None:
+        self._stop.set()
+        self.join()
+
+
+def _tables(system: System, people: Sequence[Person], receiver: Receiver, seconds: float) -> str:
+    """Let people become hikers and stop, while events come in; say how soon that shows."""
+    for person in people:
+        person.declare(sport="none")
+    time.sleep(3)
+    receiver.taken.clear()
+    watch = _Watch(system, "hiker")
+    watch.start()
+    stop = threading.Event()
+    noise = [threading.Thread(target=_noise, args=(people[20:], stop, RATE / 4)) for _ in range(4)]
+    for thread in noise:
+        thread.start()
+    sent: dict[tuple[str, bool], list[float]] = {}
+    until, n = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        person, hikes = people[n % 20], (n // 20) % 2 == 0
+        assert person.declare(sport="hiking" if hikes else "none").status == 200
+        sent.setdefault((person.id, hikes), []).append(time.time())
+        n += 1
+        time.sleep(0.05)
+    stop.set()
+    for thread in noise:
+        thread.join()
+    time.sleep(4)
+    watch.end()
+    told = {}
+    for one in receiver.taken:
+        content = one.content
+        told.setdefault((content["data"]["visitor_id"], content["type"] == "segment.entered"), []).append(
+            one.at
+        )
+    tables = _delays(sent, watch.seen)
+    webhooks = _delays(sent, told)
+    return f"at {RATE} events a second: tables {tables}; webhooks {webhooks}"
+
+
+def _noise(people: Sequence[Person], stop: threading.Event, rate: float) -> None:
+    """Send so many events a second."""
+    n, began = 0, time.monotonic()
+    while not stop.is_set():
+        person = people[n % len(people)]
+        message = {
+            "event": "Product Viewed",
+            "anonymousId": person.id,
+            "messageId": uuid.uuid4().hex,
+            "writeKey": person.key,
+        }
+        person.system.ask("POST", "/v1/track", body=message)
+        n += 1
+        time.sleep(max(0.0, began + n / rate - time.monotonic()))
+
+
+def _delays(sent: dict[tuple[str, bool], list[float]], seen: dict[tuple[str, bool], list[float]]) -> Delays:
+    found = []
+    for key, moments in sent.items():
+        arrived = sorted(seen.get(key, ()))
+        for moment in moments:
+            after = next((at for at in arrived if at >= moment - 0.05), None)
+            if after is None:
+                raise SystemExit(f"A change of {key} was never seen.")
+            found.append(max(0.0, after - moment))
+    return Delays(sorted(found))
+
+
+def _by_time(system: System, people: Sequence[Person]) -> str:
+    """Let everybody do something once; say how long after its five seconds each is seen to have left."""
+    time.sleep(QUIET_SECONDS + 3)
+    watch = _Watch(system, "busy")
+    watch.start()
+    moments = {}
+    for person in people:
+        moment = time.time()
+        message = {
+            "event": "Product Viewed", "anonymousId": person.id, "messageId": uuid.uuid4().hex, "writeKey": person.key,
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03d}Z",
+        }  # fmt: skip
+        assert person.system.ask("POST", "/v1/track", body=message).status == 200
+        moments[person.id] = moment + QUIET_SECONDS
+        time.sleep(0.1)
+    time.sleep(QUIET_SECONDS + 4)
+    watch.end()
+    delays = Delays(sorted(watch.seen[(who, False)][-1] - moment for who, moment in moments.items()))
+    return f"caused by time alone, with nothing else happening: {delays}"
