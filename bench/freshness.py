@@ -145,7 +145,7 @@ class _Watch(threading.Thread):
     def __init__(self, system: System, segment: str) -> None:
         super().__init__(daemon=True)
         self.seen: dict[tuple[str, bool], list[float]] = {}
-        self._system, self._segment, self._stop = system, segment, threading.Event()
+        self._system, self._segment, self._ended = system, segment, threading.Event()
 
     def run(self) -> None:
         with (
@@ -155,7 +155,7 @@ class _Watch(threading.Thread):
             last = connection.execute(
                 "SELECT coalesce(max(id), 0) FROM personalization_segmentchange"
             ).fetchone()[0]  # type: ignore[index]
-            while not self._stop.wait(0.05):
+            while not self._ended.wait(0.05):
                 found = connection.execute(
                     f"SELECT max(c.id) FROM personalization_segmentchange c WHERE c.id > {last}"
                 ).fetchone()[0]  # type: ignore[index]
@@ -166,7 +166,7 @@ class _Watch(threading.Thread):
                 last = found
 
     def end(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join()
 
 

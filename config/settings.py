@@ -222,6 +222,7 @@ CELERY_BEAT_SCHEDULE = {
     "recompile": {"task": "cms.tasks.recompile_waiting", "schedule": 5.0, "options": {"expires": 5}},
     "enforce-consent": {"task": "consent.tasks.enforce", "schedule": 5.0, "options": {"expires": 5}},
     "expire-accesses": {"task": "consent.tasks.expire_accesses", "schedule": crontab(hour="2", minute="50")},
+    "checkpoint": {"task": "consent.tasks.checkpoint", "schedule": 60.0, "options": {"expires": 60}},
     "audit-consent": {"task": "consent.tasks.audit_flags", "schedule": 60.0, "options": {"expires": 60}},
     "refresh-segments": {
         "task": "personalization.tasks.refresh_all_segments",
@@ -237,6 +238,19 @@ CELERY_TIMEZONE = "UTC"
 # -- people -----------------------------------------------------------------------------------------
 # Keys that wrap every subject's own key; the first is used, all are tried (docs/how-to/rotate-keys.md).
 TESSERA_KEKS = _environment_kek.split(",") if _environment_kek else [_made["kek"]]
+# Checkpoints of the consent ledger and tombstones of erasures: files outside the database, so that a restored backup
+# meets them. Keep them on another disk, or ship them to somebody else.
+LEDGER_DIR = Path(env.str("LEDGER_DIR", default=str(VAR / "ledger")))
+CONSENT_REFUSAL_PAUSE_DAYS = env.int(
+    "CONSENT_REFUSAL_PAUSE_DAYS", default=180
+)  # before a refusal is asked about again
+# Who answers for the data, as receipts and notices name them.
+CONTROLLER = {
+    "name": env.str("CONTROLLER_NAME", default="The operator of this site"),
+    "address": env.str("CONTROLLER_ADDRESS", default=""),
+    "contact": env.str("CONTROLLER_CONTACT", default=""),
+    "storage": env.str("CONTROLLER_STORAGE", default="the operator's own servers"),
+}
 SITE_SECRET = env.str("SITE_SECRET", default=SECRET_KEY)  # context.userHash is made with it
 VISITOR_COOKIE = "tessera_visitor"
 CONSENT_COOKIE = "tessera_consent"

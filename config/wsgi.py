@@ -28,6 +28,9 @@ class DeliveryHandler(WSGIHandler):
 
 
 _everything = get_wsgi_application()
+from consent.seal import refuse_without_keys  # noqa: E402  # models can be read only now
+
+refuse_without_keys()
 _delivery = DeliveryHandler()
 
 

@@ -109,10 +109,10 @@ def reconcile(*, now: dt.datetime) -> int:
     found: dict[uuid.UUID, set[str]] = {}
     asked_for = Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON)
     for purpose in asked_for.values_list("key", flat=True).distinct():
-        allowing = _allowing(purpose, now).values("subject_id")
+        granted = allowing(purpose, now).values("subject_id")
         for one in holders():
             if one.held is not None:
-                kept = one.held(purpose).exclude(subject_key__in=allowing)
+                kept = one.held(purpose).exclude(subject_key__in=granted)
                 for subject in kept.values_list("subject_key", flat=True):
                     found.setdefault(subject, set()).add(purpose)
     owed = sum(_record_silent_change(subject, purposes, now) for subject, purposes in found.items())
@@ -121,7 +121,7 @@ def reconcile(*, now: dt.datetime) -> int:
     return owed
 
 
-def _allowing(purpose: str, now: dt.datetime) -> "QuerySet[ConsentState]":
+def allowing(purpose: str, now: dt.datetime) -> "QuerySet[ConsentState]":
     """Return the states in which a purpose is open: granted, not expired, not refused by a kept signal."""
     granted = ConsentState.objects.filter(**{f"state__{purpose}": "granted"})
     granted = granted.exclude(**{f"expires__{purpose}__lte": now.timestamp()})

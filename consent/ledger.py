@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import rfc8785
 
 from consent.models import CLEAR_COLUMNS, ConsentEvent, SubjectKey
@@ -86,11 +87,22 @@ def _row(
     return row
 
 
-def hash_of(row: ConsentEvent) -> str:
-    """Return the hash that an entry must have."""
+def entry_of(row: ConsentEvent) -> dict[str, Any]:
+    """Return an entry as its hash covers it: the clear columns, the commitment to the payload, and the one before."""
     clear = {name: getattr(row, name) for name in CLEAR_COLUMNS}
     clear |= {"subject": row.subject_key.hex, "at": row.at.astimezone(dt.UTC).isoformat()}
-    return hashlib.sha256(row.prev_hash.encode() + rfc8785.dumps(clear) + row.commitment.encode()).hexdigest()
+    return {"clear": clear, "commitment": row.commitment, "prev": row.prev_hash, "hash": row.hash}
+
+
+def hash_of_entry(entry: Mapping[str, Any]) -> str:
+    """Return the hash that an entry must have."""
+    spelled = entry["prev"].encode() + rfc8785.dumps(entry["clear"]) + entry["commitment"].encode()
+    return hashlib.sha256(spelled).hexdigest()
+
+
+def hash_of(row: ConsentEvent) -> str:
+    """Return the hash that a stored entry must have."""
+    return hash_of_entry(entry_of(row))
 
 
 def broken_entries(subject_id: uuid.UUID) -> Iterator[ConsentEvent]:
@@ -101,6 +113,17 @@ def broken_entries(subject_id: uuid.UUID) -> Iterator[ConsentEvent]:
         if not (follows and row.hash == hash_of(row) and payload_is_theirs(row)):
             yield row
         previous, seq = row.hash, row.seq
+
+
+def payload_of(row: ConsentEvent) -> dict[str, Any]:
+    """Return what an entry says in words; nothing once it is shredded."""
+    if row.payload_enc is None:
+        return {}
+    try:
+        said: dict[str, Any] = orjson.loads(unseal(row.subject_key, bytes(row.payload_enc)))
+    except Unreadable:
+        return {}
+    return said
 
 
 def payload_is_theirs(row: ConsentEvent) -> bool:

@@ -26,8 +26,6 @@ def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-
-
 def _root(level: Sequence[bytes]) -> bytes:
     """Join a level pairwise until one is left; a lone last one goes up as it is, as the largest power of two splits."""
     nodes = list(level)

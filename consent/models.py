@@ -115,6 +115,9 @@ class SubjectKey(models.Model):
 
     subject = models.OneToOneField(Subject, on_delete=models.CASCADE, primary_key=True, related_name="key")
     wrapped_dek = models.BinaryField()
+    kek_id = models.CharField(
+        max_length=16, blank=True, help_text="Which key of the ring wrapped it: the start of its digest."
+    )
     destroyed_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -182,6 +185,30 @@ class ConsentEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.purpose}"
+
+
+class LedgerCheckpoint(models.Model):
+    """A root over the ledger's entries up to one; a copy of each line leaves the database (`consent/checkpoints.py`)."""
+
+    site_id = models.PositiveBigIntegerField(default=1)
+    n = models.PositiveBigIntegerField(unique=True)
+    from_id = models.BigIntegerField(help_text="The last entry of the one before; this one begins after it.")
+    to_id = models.BigIntegerField()
+    entries = models.PositiveBigIntegerField()
+    root = models.CharField(max_length=64)
+    prev = models.CharField(max_length=64, blank=True)
+    at = models.DateTimeField()
+    hash = models.CharField(max_length=64)
+    signature = models.CharField(max_length=128)
+
+    class Meta:
+        ordering = ["-n"]
+        triggers = [
+            pgtrigger.Protect(name="checkpoint_is_immutable", operation=pgtrigger.Update | pgtrigger.Delete)
+        ]
+
+    def __str__(self) -> str:
+        return f"Checkpoint {self.n}"
 
 
 class PropagationJob(models.Model):

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.db import DatabaseError, transaction
 
 from consent.models import SubjectKey
 
@@ -31,9 +32,55 @@ def _key_ring() -> MultiFernet:
     return _ring(tuple(settings.TESSERA_KEKS))
 
 
+def kek_id(kek: str) -> str:
+    """Return by what a key of the ring is named, where it must not be told."""
+    return hashlib.sha256(b"tessera.kek\x00" + kek.encode()).hexdigest()[:16]
+
+
 def new_key(subject_id: uuid.UUID) -> SubjectKey:
     """Return an unsaved key for a subject."""
-    return SubjectKey(subject_id=subject_id, wrapped_dek=_key_ring().encrypt(Fernet.generate_key()))
+    return SubjectKey(
+        subject_id=subject_id,
+        wrapped_dek=_key_ring().encrypt(Fernet.generate_key()),
+        kek_id=kek_id(settings.TESSERA_KEKS[0]),
+    )
+
+
+def destroy(subject_id: uuid.UUID) -> bool:
+    """Shred a subject's key, and with it everything that was sealed for them; return whether there was one."""
+    return bool(SubjectKey.objects.filter(subject_id=subject_id).delete()[0])
+
+
+def missing_keks() -> set[str]:
+    """Return the ids of keys that wrapped what is kept, and are not in the ring."""
+    known = [kek_id(one) for one in settings.TESSERA_KEKS]
+    used = SubjectKey.objects.exclude(kek_id__in=["", *known]).values_list("kek_id", flat=True)
+    return set(used.distinct())
+
+
+def refuse_without_keys() -> None:
+    """End the process while a key is missing that people's data are encrypted with; a database that is away can wait."""
+    try:
+        missing = missing_keks()
+    except DatabaseError:
+        return
+    if missing:
+        raise SystemExit(
+            f"TESSERA_KEKS lacks {', '.join(sorted(missing))}: put the key back (docs/how-to/rotate-keys.md)."
+        )
+
+
+def rewrap(*, limit: int = 500) -> int:
+    """Wrap keys of subjects with the newest key of the ring; return how many there were. May run while serving."""
+    newest = kek_id(settings.TESSERA_KEKS[0])
+    with transaction.atomic():
+        rows = SubjectKey.objects.select_for_update(skip_locked=True).exclude(kek_id=newest)[:limit]
+        keys = list(rows)
+        for key in keys:
+            key.wrapped_dek = _key_ring().rotate(bytes(key.wrapped_dek))
+            key.kek_id = newest
+        SubjectKey.objects.bulk_update(keys, ["wrapped_dek", "kek_id"])
+    return len(keys)
 
 
 def _own_key(subject_id: uuid.UUID) -> Fernet:

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from consent import access_log, enforcement
+from consent import access_log, checkpoints, enforcement
 
 
 @shared_task
@@ -17,6 +17,12 @@ def enforce() -> int:
 def audit_flags() -> int:
     """Find consent that was changed in any other way than by a decision, and enforce it."""
     return enforcement.reconcile(now=timezone.now())
+
+
+@shared_task
+def checkpoint() -> int:
+    """Tie the newest entries of the ledger together, and copy the line outside the database."""
+    return checkpoints.make(now=timezone.now())
 
 
 @shared_task

@@ -19,6 +19,7 @@ def steps(root: Path, var: Path) -> list[Program]:
     commands: list[tuple[str, ...]] = [("migrate", "--noinput", "--verbosity", "0")]
     if _stamp(var) != fingerprint(root):
         commands.append(("collectstatic", "--noinput", "--verbosity", "0"))
+    commands.append(("rotate_keys", "--check"))  # without a key that is needed nothing starts
     commands.append(("load_demo", "--first-start"))
     return [Program(command[0], [sys.executable, "manage.py", *command]) for command in commands]
 

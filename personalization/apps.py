@@ -17,16 +17,18 @@ class PersonalizationConfig(AppConfig):
     def ready(self) -> None:
         from cms.facts import register_facts
         from cms.signals import site_changed
-        from consent import access_log
+        from consent import access_log, holding, registry
         from consent.holders import register_holder
-        from personalization import lanes, triggers, webhooks
+        from personalization import data_map, lanes, retention, triggers, webhooks
         from personalization.dead_letters import register_work
         from personalization.keeping import HOLDERS
         from personalization.segments.directory import facts_of_site
 
         register_facts(facts_of_site)
-        for holder in (*HOLDERS, access_log.HOLDER):
+        for holder in (*HOLDERS, *holding.HOLDERS, access_log.HOLDER):
             register_holder(holder)
+        registry.declare(*data_map.DECLARED)
+        registry.watch_retention("events", retention.overdue)
         register_work(lanes.WORK, lanes.replay_claim)
         register_work(webhooks.WORK, webhooks.replay_delivery)
         register_work(triggers.WORK, triggers.replay_run)

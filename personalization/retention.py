@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from cms.models import Site
@@ -17,7 +18,7 @@ from personalization import partitions
 from personalization.fold import Features, fold
 from personalization.folding import touch
 from personalization.history import PURPOSE, unfolded
-from personalization.models import EventSeen, EventType, Profile
+from personalization.models import Event, EventSeen, EventType, Profile
 from personalization.profiles import set_features
 from personalization.sales import count_sales
 
@@ -37,6 +38,19 @@ def expire(*, now: dt.datetime, days: int) -> int:
     longest = max([days, *(k for site in Site.objects.all() for k in _purposes(site, days).values())])
     partitions.drop_before((now - dt.timedelta(days=longest + 1)).date())
     return deleted
+
+
+GRACE: Final = dt.timedelta(days=2)  # in which the nightly run has deleted what is due
+
+
+def overdue(now: dt.datetime) -> Iterable[str]:
+    """Yield which events should have been deleted by now."""
+    for site in Site.objects.all():
+        for purpose, kept in _purposes(site, settings.EVENT_RETENTION_DAYS).items():
+            before = now - dt.timedelta(days=kept) - GRACE
+            rows = Event.objects.filter(site_id=site.pk, purposes__contains=[purpose], happened_at__lt=before)
+            if number := rows.count():
+                yield f"{number} events for '{purpose}' are older than its {kept} days."
 
 
 def _purposes(site: Site, days: int) -> dict[str, int]:

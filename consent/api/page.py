@@ -60,7 +60,12 @@ def _changed(request: HttpRequest) -> HttpResponse:
     if request.POST.get("notice") != str(notice.n):
         return render(request, "consent/superseded.html", status=409)
     how = How(
-        method="privacy_page", gpc=sends_gpc(request), notice=str(notice.n), served_id="form", site_id=SITE_ID
+        method="privacy_page",
+        gpc=sends_gpc(request),
+        notice=str(notice.n),
+        served_id="form",
+        site_id=SITE_ID,
+        payload={"language": spelled_notice(notice, request.LANGUAGE_CODE)["locale"]},
     )
     decision = decide(subject_of(request), choices, how=how, now=now)
     response = HttpResponseRedirect(f"{request.path}?saved#saved")

@@ -37,7 +37,7 @@ from consent.decisions import (
 )
 from consent.models import ConsentState
 from consent.purposes import current_notice, spelled_notice
-from consent.receipts import receipt_of
+from consent.receipts import receipts_of
 
 SITE_ID = 1
 _SERVED_SALT = "tessera.served"
@@ -148,6 +148,7 @@ class ConsentView(APIView):
             notice=str(notice.n),
             served_id=_served_id(body.get("served"), notice.n),
             site_id=SITE_ID,
+            payload={"language": spelled_notice(notice, locale_of(request))["locale"]},
             seal=_seal(body.get("seal", False)),
         )
         decision = decide(visitor, choices, how=how, now=now)
@@ -218,7 +219,7 @@ class ConsentHistoryView(APIView):
         row = ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
         if row is None:
             return _private([])
-        return _private([receipt_of([event], row) for event in history_of(row.subject_id)])
+        return _private(receipts_of(history_of(row.subject_id), row))
 
 
 def note_signal(request: Any, visitor: Any) -> None:

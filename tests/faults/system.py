@@ -133,6 +133,12 @@ class System:
             lambda: self.ask("GET", "/readyz", timeout=5).body.endswith(b'"degraded": []}'), MEND_SECONDS
         )
 
+    def doors(self) -> int:
+        """Return how many processes accept requests now: each web worker listens by itself (Linux)."""
+        mine = f":{self.port:04X}"
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        return sum(line.split()[1].endswith(mine) and line.split()[3] == "0A" for line in lines)
+
     def end(self) -> int:
         """Send SIGTERM and wait; return the exit code."""
         self.process.send_signal(signal.SIGTERM)

@@ -30,8 +30,8 @@ def test_every_acknowledged_order_counts_exactly_once(
         """Kill the one that has lived longest, and give the next its time to start (granian: six seconds)."""
         chance = random.Random(3)
         while not done.wait(6 + chance.random()):
-            if len(killed) < KILLS and (found := system.web_workers()):
-                killed.append(min(found))
+            if len(killed) < KILLS and system.doors() > 1:  # one goes on answering
+                killed.append(min(system.web_workers()))
                 os.kill(killed[-1], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)

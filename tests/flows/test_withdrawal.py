@@ -22,6 +22,7 @@ from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed
 
 pytestmark = pytest.mark.usefixtures("shop")
+UNTIL_ERASED = {"identity", "decisions"}  # who one is, and what one decided, are kept beyond a withdrawal
 
 
 def soon() -> dt.datetime:
@@ -51,7 +52,7 @@ def ada(write_key: str) -> Front:
 def kept(front: Front) -> dict[str, bool]:
     """Say which holder keeps something of somebody."""
     subject = uuid.UUID(str(front.visitor))
-    exported = {one.name: one.export(subject) for one in holders()}
+    exported = {one.name: one.export(subject) for one in holders() if one.name not in UNTIL_ERASED}
     return {name: any(one.values()) for name, one in exported.items()}
 
 

@@ -1,0 +1,83 @@
+"""Five invariants, proved over everything that is kept (`manage.py consent_audit`, and every night).
+
+1. The ledger is whole: every chain follows, every checkpoint is what was signed and lies outside the database too.
+2. The state of each subject is what their chain adds up to.
+3. No holder keeps anything for a purpose that is not granted.
+4. Nothing is older than its time.
+5. Every field of the project's models is declared: personal, with its holder, or not.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from consent import registry
+from consent.checkpoints import contradictions
+from consent.enforcement import allowing
+from consent.holders import holders
+from consent.ledger import broken_entries
+from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
+
+_ANSWERS = ("granted", "refused", "withdrawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that must not be: which invariant it breaks, and where."""
+
+    invariant: str
+    detail: str
+
+
+def audit(*, now: dt.datetime) -> Iterator[Finding]:
+    """Yield what breaks an invariant, the ledger's own first."""
+    yield from (Finding("ledger", one) for one in _ledger())
+    yield from (Finding("state", one) for one in _states())
+    yield from (Finding("purpose", one) for one in _kept_without_purpose(now))
+    yield from (Finding("retention", one) for one in registry.overdue(now))
+    yield from (Finding("registry", one) for one in registry.undeclared())
+
+
+def _ledger() -> Iterator[str]:
+    yield from contradictions()
+    for subject in _subjects():
+        for row in broken_entries(subject):
+            yield f"Entry {row.pk} (number {row.seq} of {subject}) does not follow from the one before."
+            break  # everything behind it is in doubt
+
+
+def _subjects() -> "QuerySet[ConsentEvent, uuid.UUID]":
+    return ConsentEvent.objects.order_by("subject_key").values_list("subject_key", flat=True).distinct()
+
+
+def _states() -> Iterator[str]:
+    """Compare each state with its chain; one statement finds the last answer to every purpose."""
+    last = (
+        ConsentEvent.objects.filter(action__in=_ANSWERS)
+        .order_by("subject_key", "purpose", "-seq")
+        .distinct("subject_key", "purpose")
+        .values_list("subject_key", "purpose", "action")
+    )
+    told: dict[uuid.UUID, dict[str, str]] = {}
+    for subject, purpose, action in last.iterator():
+        told.setdefault(subject, {})[purpose] = action
+    for row in ConsentState.objects.iterator():
+        state = {purpose: answer for purpose, answer in row.state.items() if answer in _ANSWERS}
+        if state != told.get(row.pk, {}):
+            yield f"The state of {row.pk} is not what its chain adds up to."
+
+
+def _kept_without_purpose(now: dt.datetime) -> Iterator[str]:
+    pending = PropagationJob.objects.filter(state=PropagationJob.State.PENDING).values("subject_key")
+    asked_for = Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON)
+    for purpose in asked_for.values_list("key", flat=True).distinct():
+        granted = allowing(purpose, now).values("subject_id")
+        for one in holders():
+            if one.held is None:
+                continue
+            kept = one.held(purpose).exclude(subject_key__in=granted).exclude(subject_key__in=pending)
+            for subject in kept.values_list("subject_key", flat=True)[:20]:
+                yield f"'{one.name}' keeps something of {subject} for '{purpose}', which is not granted."

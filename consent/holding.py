@@ -1,0 +1,74 @@
+"""What `consent` itself keeps of people: who they are, and what they decided. Both end with an erasure alone.
+
+Withdrawing a purpose deletes neither: the decision has to stay provable, and an identifier is what one logs in with.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from consent.gates import NECESSARY
+from consent.holders import Holder
+from consent.ledger import payload_of
+from consent.merging import everyone_in
+from consent.models import ConsentEvent, ConsentState, PropagationJob, SubjectIdentifier
+from consent.seal import Unreadable, unseal
+
+
+def export_identity(subject: uuid.UUID) -> dict[str, Any]:
+    """Return who somebody is known to be."""
+    rows = SubjectIdentifier.objects.filter(subject_id__in=everyone_in(subject)).order_by("pk")
+    return {"identifiers": [{"kind": row.kind, "value": _readable(row)} for row in rows]}
+
+
+def _readable(row: SubjectIdentifier) -> str:
+    try:
+        return unseal(row.subject_id, bytes(row.value_enc)).decode()
+    except Unreadable:
+        return ""
+
+
+def erase_identity(subject: uuid.UUID, purposes: Collection[str]) -> int:
+    if NECESSARY not in purposes:
+        return 0
+    return SubjectIdentifier.objects.filter(subject_id=subject).delete()[0]
+
+
+def export_decisions(subject: uuid.UUID) -> dict[str, Any]:
+    """Return what somebody decided, when, and what it led to."""
+    chain = ConsentEvent.objects.filter(subject_key__in=everyone_in(subject)).order_by("at", "seq")
+    jobs = PropagationJob.objects.filter(subject_key__in=everyone_in(subject)).order_by("pk")
+    return {
+        "decisions": [
+            {
+                "at": row.at.astimezone(dt.UTC).isoformat(),
+                "purpose": row.purpose,
+                "action": row.action,
+                "notice": row.notice_version,
+                "method": row.method,
+                "said": payload_of(row),
+                "hash": row.hash,
+            }
+            for row in chain
+        ],
+        "effects": [
+            {"holder": job.holder, "purposes": job.purposes, "state": job.state, "rows": job.rows_affected}
+            for job in jobs
+        ],
+    }
+
+
+def erase_decisions(subject: uuid.UUID, purposes: Collection[str]) -> int:
+    """Shred what the ledger says in words; its rows and hashes stay, so that every chain stays whole."""
+    if NECESSARY not in purposes:
+        return 0
+    state = ConsentState.objects.filter(pk=subject).delete()[0]
+    entries = ConsentEvent.objects.filter(subject_key=subject, payload_enc__isnull=False)
+    return state + entries.update(salt=None, payload_enc=None)
+
+
+HOLDERS = (
+    Holder("identity", "Who one is known to be", export_identity, erase_identity),
+    Holder("decisions", "What one decided", export_decisions, erase_decisions),
+)

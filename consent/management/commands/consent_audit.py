@@ -1,0 +1,29 @@
+"""`consent_audit`: prove the five invariants of consent over everything that is kept; exit 1 with what breaks one."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from consent.audit import audit
+
+MOST = 200
+
+
+class Command(BaseCommand):
+    help = "Check ledger, states, purposes, retention and the registry of personal data."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--only", help="One invariant: ledger, state, purpose, retention or registry.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = [one for one in audit(now=timezone.now()) if options["only"] in (None, one.invariant)]
+        for one in found[:MOST]:
+            self.stdout.write(f"{one.invariant}: {one.detail}")
+        if len(found) > MOST:
+            self.stdout.write(f"… and {len(found) - MOST} more.")
+        if found:
+            raise CommandError(f"{len(found)} findings: consent is not what it should be.")
+        self.stdout.write(
+            "Nothing found: ledger, states, purposes, retention and registry are as they should be."
+        )

@@ -1,0 +1,64 @@
+"""Receipts that prove: what somebody decided, its entry in the ledger, and the way from there to a published checkpoint.
+
+In: an entry, or a receipt that somebody saved. Out: its proof, or what is wrong with it. The visitor's browser does the
+same (`static/consent/verify.js`), from the same fields.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from consent.checkpoints import Proof, is_signed, proofs_of, public_key, published
+from consent.ledger import entry_of, hash_of_entry
+from consent.merkle import leads_to
+from consent.models import ConsentEvent
+
+
+def proved(events: Sequence[ConsentEvent]) -> list[dict[str, Any]]:
+    """Return entries with their checkpoints and paths; None in their place until the next minute."""
+    proofs = proofs_of(events)
+    return [{**entry_of(event), **_spelled(proofs.get(event.pk))} for event in events]
+
+
+def _spelled(proof: Proof | None) -> dict[str, Any]:
+    checkpoint, path = proof if proof is not None else (None, None)
+    return {"checkpoint": checkpoint, "path": path}
+
+
+def problems_of(receipt: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a receipt that somebody saved; nothing when it holds."""
+    entries = receipt.get("ledger")
+    if not isinstance(entries, Sequence) or not entries:
+        yield "This is no receipt: it has no entry of the ledger."
+        return
+    for number, entry in enumerate(entries, start=1):
+        try:
+            yield from (f"Entry {number}: {problem}" for problem in _problems_of_entry(entry))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            yield f"Entry {number} cannot be read: {error!r}."
+
+
+def _problems_of_entry(entry: Mapping[str, Any]) -> Iterator[str]:
+    if hash_of_entry(entry) != entry["hash"]:
+        yield "its fields are not those that were hashed."
+    row = _stored(entry)
+    if row is None:
+        yield "the ledger does not hold it."
+    elif row.hash != entry["hash"]:
+        yield "the ledger holds another entry in its place."
+    checkpoint = entry.get("checkpoint")
+    if checkpoint is None:
+        return
+    if not leads_to(entry["hash"], entry["path"] or (), checkpoint["root"]):
+        yield "its path does not lead to the checkpoint's root."
+    if not is_signed(checkpoint, public_key()):
+        yield "its checkpoint is not what was signed."
+    told = next((one for one in published() if one["n"] == checkpoint["n"]), None)
+    if told is None:
+        yield f"checkpoint {checkpoint['n']} is no longer published."
+    elif told["hash"] != checkpoint["hash"]:
+        yield f"checkpoint {checkpoint['n']} is published with another content: the ledger was rewritten."
+
+
+def _stored(entry: Mapping[str, Any]) -> ConsentEvent | None:
+    clear = entry["clear"]
+    return ConsentEvent.objects.filter(subject_key=clear["subject"], seq=clear["seq"]).first()
