@@ -73,9 +73,9 @@ def test_static_files_are_collected_again_only_when_they_changed(tmp_path: Path)
     var = tmp_path / "var"
     (var / "static").mkdir(parents=True)
     names = [step.name for step in preparation.steps(tmp_path, var)]
-    assert names == ["migrate", "collectstatic", "load_demo"]
+    assert names == ["migrate", "collectstatic", "rotate_keys", "load_demo"]
     preparation.remember_static(tmp_path, var)
-    assert [step.name for step in preparation.steps(tmp_path, var)] == ["migrate", "load_demo"]
+    assert [step.name for step in preparation.steps(tmp_path, var)] == ["migrate", "rotate_keys", "load_demo"]
     source.write_text("a { color: red }")
     assert [step.name for step in preparation.steps(tmp_path, var)] == names
 
