@@ -224,6 +224,10 @@ CELERY_BEAT_SCHEDULE = {
     "expire-accesses": {"task": "consent.tasks.expire_accesses", "schedule": crontab(hour="2", minute="50")},
     "checkpoint": {"task": "consent.tasks.checkpoint", "schedule": 60.0, "options": {"expires": 60}},
     "audit-consent": {"task": "consent.tasks.audit_flags", "schedule": 60.0, "options": {"expires": 60}},
+    "audit-everything": {
+        "task": "consent.tasks.audit_everything",
+        "schedule": crontab(hour="4", minute="20"),
+    },
     "refresh-segments": {
         "task": "personalization.tasks.refresh_all_segments",
         "schedule": crontab(hour="3", minute="10"),

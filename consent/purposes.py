@@ -1,7 +1,8 @@
 """The purposes of a site and the notice that asks for them.
 
-The built-in purposes come with the first migration. A notice version is made when what would be asked has changed:
-its text is what visitors saw, word for word.
+The built-in purposes come with the first migration. A notice asks only for what something reads today
+(`consent/readers.py`); a version is made when what would be asked has changed: its text is what visitors saw, word for
+word.
 """
 
 import datetime as dt
@@ -14,6 +15,7 @@ import rfc8785
 from django.db import transaction
 
 from consent.models import NoticeVersion, Purpose
+from consent.readers import purposes_in_use
 
 SUMMARY = {
     "en": "You decide what this site may know about you. You can change your mind at any time.",
@@ -24,8 +26,14 @@ _gpc_covered: dict[int, tuple[float, frozenset[str]]] = {}
 
 
 def active_purposes(site_id: int) -> list[Purpose]:
-    """Return what is asked for, in order."""
+    """Return what can be decided about, in order."""
     return list(Purpose.objects.filter(site_id=site_id, active=True))
+
+
+def asked_for(site_id: int) -> list[Purpose]:
+    """Return what a notice asks for: what is always on, and what something reads today."""
+    used = purposes_in_use(site_id)
+    return [purpose for purpose in active_purposes(site_id) if purpose.required or purpose.key in used]
 
 
 def covered_by_gpc(site_id: int) -> frozenset[str]:
@@ -65,8 +73,8 @@ def _text(purpose: Purpose, locale: str) -> dict[str, Any]:
 
 
 def current_notice(site_id: int, *, now: dt.datetime) -> NoticeVersion:
-    """Return the notice that is asked today; a changed purpose makes a new version."""
-    purposes = active_purposes(site_id)
+    """Return the notice that is asked today; a changed purpose, or a new reader, makes a new version."""
+    purposes = asked_for(site_id)
     texts = _texts(purposes)
     digest = hashlib.sha256(rfc8785.dumps(texts)).hexdigest()
     latest = NoticeVersion.objects.filter(site_id=site_id).first()

@@ -1,10 +1,14 @@
 """What the worker does for `consent`."""
 
+import logging
+
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from consent import access_log, checkpoints, enforcement
+from consent import access_log, audit, checkpoints, enforcement
+
+log = logging.getLogger(__name__)
 
 
 @shared_task
@@ -17,6 +21,15 @@ def enforce() -> int:
 def audit_flags() -> int:
     """Find consent that was changed in any other way than by a decision, and enforce it."""
     return enforcement.reconcile(now=timezone.now())
+
+
+@shared_task
+def audit_everything() -> int:
+    """Prove the invariants of consent every night; what breaks one is an error in the log. Return how many did."""
+    found = list(audit.audit(now=timezone.now()))
+    for one in found:
+        log.error("consent audit: %s: %s", one.invariant, one.detail)
+    return len(found)
 
 
 @shared_task

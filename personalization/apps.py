@@ -19,7 +19,8 @@ class PersonalizationConfig(AppConfig):
         from cms.signals import site_changed
         from consent import access_log, holding, registry
         from consent.holders import register_holder
-        from personalization import data_map, lanes, retention, triggers, webhooks
+        from consent.readers import register_reader
+        from personalization import data_map, lanes, readers, retention, triggers, webhooks
         from personalization.dead_letters import register_work
         from personalization.keeping import HOLDERS
         from personalization.segments.directory import facts_of_site
@@ -29,6 +30,10 @@ class PersonalizationConfig(AppConfig):
             register_holder(holder)
         registry.declare(*data_map.DECLARED)
         registry.watch_retention("events", retention.overdue)
+        register_reader("pages", readers.purposes_of_pages)
+        register_reader("facts", readers.purposes_of_facts)
+        register_reader("events", readers.purposes_of_events)
+        register_reader("tellings", readers.purposes_of_tellings)
         register_work(lanes.WORK, lanes.replay_claim)
         register_work(webhooks.WORK, webhooks.replay_delivery)
         register_work(triggers.WORK, triggers.replay_run)

@@ -40,6 +40,7 @@ def forget() -> None:
     from personalization.api import access
     from personalization.events import forget_declared
     from personalization.plans import plan_store
+    from personalization.readers import _any_is_personal
     from personalization.segments.directory import _directory_at
 
     exposures.settle()
@@ -49,5 +50,6 @@ def forget() -> None:
     plan_store.__init__()  # type: ignore[misc]  # the one instance that everybody has imported
     access._cache.clear()
     forget_declared()
+    _any_is_personal.cache_clear()
     _directory_at.cache_clear()
     _gpc_covered.clear()

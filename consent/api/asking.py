@@ -132,6 +132,13 @@ def set_refusal_cookie(response: HttpResponse, request: HttpRequest, version: in
     )
 
 
+def refused_version(request: HttpRequest) -> int | None:
+    """Return the version of the notice that this browser remembers to have refused."""
+    kept = request.COOKIES.get(settings.CONSENT_COOKIE, "")
+    version = kept.removeprefix("refused.")
+    return int(version) if kept != version and version.isdecimal() and len(version) < 9 else None
+
+
 def unset_state(request: HttpRequest, version: int) -> str:
     """Return the state of what the ledger does not know: `refused` while the browser keeps its refusal of this notice."""
     return "refused" if request.COOKIES.get(settings.CONSENT_COOKIE) == f"refused.{version}" else "unset"

@@ -20,7 +20,7 @@ from consent.api.asking import (
 )
 from consent.decisions import How, decide, history_of, states_of
 from consent.models import ConsentState
-from consent.purposes import active_purposes, current_notice, spelled_notice
+from consent.purposes import asked_for, current_notice, spelled_notice
 
 SITE_ID = 1
 
@@ -54,7 +54,7 @@ def _changed(request: HttpRequest) -> HttpResponse:
     except APIException as error:
         return HttpResponse(str(error.detail), status=429, headers={"Retry-After": "1"})
     now = timezone.now()
-    answers = {p.key: _answer(request, p.key) for p in active_purposes(SITE_ID) if not p.required}
+    answers = {p.key: _answer(request, p.key) for p in asked_for(SITE_ID) if not p.required}
     choices = {key: wanted for key, wanted in answers.items() if wanted is not None}
     notice = current_notice(SITE_ID, now=now)
     if request.POST.get("notice") != str(notice.n):

@@ -3,9 +3,11 @@
 Each view translates, makes one call into `consent.decisions`, and translates back.
 """
 
+import datetime as dt
 import secrets
 from typing import Any
 
+from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -18,6 +20,7 @@ from rest_framework.views import APIView
 from consent.api.asking import (
     fresh_token,
     limit,
+    refused_version,
     sends_gpc,
     set_refusal_cookie,
     set_visitor_cookie,
@@ -35,8 +38,9 @@ from consent.decisions import (
     record_gpc,
     states_of,
 )
-from consent.models import ConsentState
+from consent.models import ConsentState, NoticeVersion
 from consent.purposes import current_notice, spelled_notice
+from consent.reasking import Asking, asking, asking_nobody
 from consent.receipts import receipts_of
 
 SITE_ID = 1
@@ -61,12 +65,20 @@ class NoticeText(serializers.Serializer[Any]):
     purposes = PurposeText(many=True)
 
 
+class AskAnswer(serializers.Serializer[Any]):
+    needed = serializers.BooleanField()
+    why = serializers.CharField(
+        allow_null=True, help_text="unset, new_purpose, notice_changed, expired, pause_over, or null."
+    )
+
+
 class ConsentAnswer(serializers.Serializer[Any]):
     visitor_id = serializers.UUIDField(allow_null=True)
     notice = NoticeText()
     purposes = serializers.DictField(child=serializers.CharField())
     signals = serializers.DictField(child=serializers.BooleanField())
     served = serializers.CharField()
+    ask = AskAnswer()
 
 
 class ConsentChange(serializers.Serializer[Any]):
@@ -113,11 +125,14 @@ class ConsentView(APIView):
             "t": int(now.timestamp()),
             "n": secrets.token_hex(8),
         }
+        states = states_of(row, now=now, unset="unset" if row else unset_state(request, notice.n))
+        asked = asked_in(request, row, notice, states, now)
         return _private(
             {
                 "visitor_id": visitor if row else None,
                 "notice": spelled,
-                "purposes": states_of(row, now=now, unset="unset" if row else unset_state(request, notice.n)),
+                "purposes": states,
+                "ask": {"needed": asked.needed, "why": asked.why},
                 "signals": {"gpc": sends_gpc(request) or bool(row and row.gpc)},
                 "served": signing.dumps(served, salt=_SERVED_SALT),
             }
@@ -206,6 +221,17 @@ def _refused(error: DecisionError, request: Request) -> Response:
 
 def _private(body: Any, *, status: int = 200) -> Response:
     return Response(body, status=status, headers={"Cache-Control": "private, no-store"})
+
+
+def asked_in(
+    request: Any, row: ConsentState | None, notice: NoticeVersion, states: dict[str, str], now: dt.datetime
+) -> Asking:
+    """Say whether the one who reads is to be asked."""
+    optional = [one["key"] for one in next(iter(notice.texts.values()))["purposes"] if not one["required"]]
+    if row is None:
+        return asking_nobody(refused_version(request), notice.n, optional)
+    pause = settings.CONSENT_REFUSAL_PAUSE_DAYS
+    return asking(states, optional, decided_at=row.updated_at, now=now, pause_days=pause)
 
 
 class ConsentHistoryView(APIView):

@@ -85,6 +85,11 @@ class Front(Client):
         version: str = self.get("/api/v1/consent").json()["notice"]["version"]
         return version
 
+    def ask(self) -> dict[str, Any]:
+        """Return whether this browser is to be asked, and why."""
+        asked: dict[str, Any] = self.get("/api/v1/consent", headers=self._headers("", True, {})).json()["ask"]
+        return asked
+
     def decide(self, *, known: bool = True, headers: dict[str, str] | None = None, **purposes: bool) -> Any:
         """Allow or refuse purposes with the current notice, and remember the token."""
         body = {"purposes": purposes, "notice": self.notice()}

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings
 
 from consent.decisions import states_of
@@ -13,7 +14,8 @@ from consent.models import ConsentEvent, ConsentState, Purpose, Subject
 from consent.purposes import current_notice
 from consent.state import read_gates
 from consent.tokens import make_token, read_token
-from tests.flows.front import Front, agreed
+from tests.builders import make_home, make_trait
+from tests.flows.front import Front, agreed, make_key
 
 pytestmark = pytest.mark.django_db
 STATES = {"necessary", "analytics", "personalization", "profiling", "marketing", "third_party", "sensitive"}
@@ -33,7 +35,8 @@ def test_nobody_is_asked_with_the_notice_and_every_purpose_unset() -> None:
     assert answer.headers["Cache-Control"] == "private, no-store"
     assert body["visitor_id"] is None
     assert body["purposes"] == {key: "granted" if key == "necessary" else "unset" for key in STATES}
-    assert {one["key"] for one in body["notice"]["purposes"]} == STATES
+    assert {one["key"] for one in body["notice"]["purposes"]} == {"necessary"}  # nothing reads anything yet
+    assert body["ask"] == {"needed": False, "why": None}
     fields = {"key", "title", "summary", "details", "legal_basis", "required", "sensitive"}
     assert all(set(one) == fields for one in body["notice"]["purposes"])
     assert body["signals"] == {"gpc": False}
@@ -105,6 +108,7 @@ def test_what_cannot_be_decided_says_where_and_stores_nothing(body: Any, expecte
 
 
 def test_a_superseded_notice_is_a_conflict_and_shows_the_current_one() -> None:
+    make_key("ingest")  # from now on events are kept, and shown to the office
     front = Front()
     old = front.notice()
     Purpose.objects.filter(key="analytics").update(summary={"en": "We count other things now."})
@@ -347,6 +351,7 @@ class TestThePageForPeople:
     def test_a_form_with_the_token_of_the_page_changes_what_it_names(self) -> None:
         from django.test import Client
 
+        make_trait("kids", "number")
         front = Client(enforce_csrf_checks=True)
         page = front.get("/privacy/")
         notice = current_notice(1, now=dt.datetime.now(dt.UTC)).n
@@ -371,3 +376,63 @@ def test_too_many_decisions_are_told_when_to_come_back(settings: Any) -> None:
     answers = [front.decide(analytics=False) for _ in range(3)]
     assert [one.status_code for one in answers] == [200, 200, 429]
     assert int(answers[2].headers["Retry-After"]) > 0
+
+
+class TestAskingOnlyForWhatSomethingReads:
+    def asked(self) -> set[str]:
+        notice = Front().get("/api/v1/consent").json()["notice"]
+        return {one["key"] for one in notice["purposes"]} - {"necessary"}
+
+    def test_the_first_reader_makes_a_new_version_and_asks_again(self) -> None:
+        front = Front()
+        assert self.asked() == set()
+        make_key("ingest")
+        assert self.asked() == {"analytics", "personalization"}
+        front.decide(analytics=True, personalization=True)
+        version = front.notice()
+        assert front.ask() == {"needed": False, "why": None}
+        make_trait("letter", purpose="marketing")
+        assert self.asked() == {"analytics", "personalization", "marketing"}
+        assert int(front.notice()) == int(version) + 1
+        assert front.ask() == {"needed": True, "why": "new_purpose"}
+
+    def test_a_published_page_reads(self) -> None:
+        make_home(
+            {"key": "buyer", "when": {"features.orders": {"$exists": True, "$gte": 1}}, "block": "b"}, "a"
+        )
+        assert self.asked() == {"personalization"}
+
+    def test_a_page_of_context_reads_nothing_of_anybody(self) -> None:
+        make_home({"key": "phone", "when": {"context.device": {"$eq": "mobile"}}, "block": "b"}, "a")
+        assert self.asked() == set()
+
+    def test_the_page_for_people_decides_about_what_it_asks_and_nothing_else(self) -> None:
+        make_trait("kids", "number")
+        front = Front()
+        front.get("/privacy/")
+        front.post("/privacy/", {"notice": front.notice(), "all": "yes"})
+        assert ConsentState.objects.get().state == {"personalization": "granted"}
+
+    def test_a_refusal_is_left_in_peace_until_the_notice_changes(self) -> None:
+        make_trait("kids", "number")
+        front = Front()
+        assert front.ask() == {"needed": True, "why": "unset"}
+        front.decide(personalization=False)
+        assert front.ask() == {"needed": False, "why": None}
+        make_trait("letter", purpose="marketing")
+        assert front.ask() == {"needed": True, "why": "notice_changed"}
+
+    def test_who_is_known_is_asked_again_after_a_pause_and_when_a_grant_ran_out(self) -> None:
+        make_trait("kids", "number")
+        make_trait("letter", purpose="marketing")
+        front = agreed(personalization=True, marketing=False)
+        later = dt.datetime.now(dt.UTC) + dt.timedelta(days=181)
+        assert front.ask() == {"needed": False, "why": None}
+        with time_machine.travel(later):
+            assert front.ask() == {"needed": True, "why": "pause_over"}
+        with time_machine.travel(dt.datetime.now(dt.UTC) + dt.timedelta(days=390)):
+            front.token = make_token(uuid.UUID(str(front.visitor)), now=dt.datetime.now(dt.UTC))
+            front.decide(marketing=True)
+        with time_machine.travel(dt.datetime.now(dt.UTC) + dt.timedelta(days=500)):
+            front.token = make_token(uuid.UUID(str(front.visitor)), now=dt.datetime.now(dt.UTC))
+            assert front.ask() == {"needed": True, "why": "expired"}

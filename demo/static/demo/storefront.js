@@ -136,7 +136,6 @@ async function ask(path, options = {}) {
 
 const granted = (consent) => OPTIONAL.filter((purpose) => consent?.purposes?.[purpose] === "granted");
 const optionalPurposes = (consent) => consent.notice.purposes.filter((purpose) => !purpose.required);
-const undecided = (consent) => optionalPurposes(consent).some(({ key }) => (consent.purposes[key] ?? "unset") === "unset");
 
 async function readConsent() {
   const { status, data } = await ask("/api/v1/consent");
@@ -220,7 +219,7 @@ function openConsent(consent, message = "") {
     ),
     fieldset,
   );
-  banner.addEventListener("keydown", (event) => event.key === "Escape" && !undecided(consent) && banner.remove());
+  banner.addEventListener("keydown", (event) => event.key === "Escape" && !consent.ask.needed && banner.remove());
   document.querySelector(".skip").after(banner);
   return banner;
 }
@@ -439,7 +438,7 @@ async function start() {
   const send = sender(consent, tools?.write_key);
   addButtons(send);
   addDock(tools, consent);
-  if (consent && undecided(consent)) openConsent(consent);
+  if (consent?.ask.needed) openConsent(consent);
   noteView(send);
   if (send && tools) notice(tools.write_key);
 }
