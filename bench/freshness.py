@@ -189,7 +189,7 @@ def _tables(system: System, people: Sequence[Person], receiver: Receiver, second
         assert person.declare(sport="hiking" if hikes else "none").status == 200
         sent.setdefault((person.id, hikes), []).append(time.time())
         n += 1
-        time.sleep(0.05)
+        time.sleep(0.15)  # three seconds until the same person changes again
     stop.set()
     for thread in noise:
         thread.join()

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
+from consent.fault_points import crash_at
 from consent.hints import hint
 from consent.holders import holder, holders
 from consent.ledger import Entry, append
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 8
 SEALED = dt.timedelta(minutes=10)
 BATCH = 200
+LEASE = dt.timedelta(seconds=20)  # of a claim: longer than any holder takes
 
 
 def owe(
@@ -72,18 +74,27 @@ def enforce(*, now: dt.datetime) -> int:
     return done
 
 
-@transaction.atomic
 def _one_batch(now: dt.datetime) -> int:
+    """Claim duties and do them one by one; who dies over one is followed when the claim runs out."""
     waiting = PropagationJob.objects.filter(state=PropagationJob.State.PENDING, not_before__lte=now)
-    jobs = list(waiting.select_for_update(skip_locked=True).order_by("id")[:BATCH])
-    for job in jobs:
-        _do(job, now)
-    return len(jobs)
+    with transaction.atomic():
+        claimed = list(
+            waiting.select_for_update(skip_locked=True).order_by("id").values_list("pk", flat=True)[:BATCH]
+        )
+        rows = PropagationJob.objects.filter(pk__in=claimed)
+        rows.update(attempts=F("attempts") + 1, not_before=now + LEASE)
+    for pk in claimed:
+        _do(pk, now)
+    return len(claimed)
 
 
-def _do(job: PropagationJob, now: dt.datetime) -> None:
+@transaction.atomic
+def _do(pk: int, now: dt.datetime) -> None:
     """Let one holder erase; a failure is kept with its cause and tried again, at most eight times."""
-    job.attempts += 1
+    job = PropagationJob.objects.select_for_update().get(pk=pk)
+    if job.state != job.State.PENDING:  # somebody thought that the claim had run out, and was faster
+        return
+    crash_at(f"erase:{job.holder}")
     try:
         with transaction.atomic():
             job.rows_affected += holder(job.holder).erase(job.subject_key, _still_closed(job))

