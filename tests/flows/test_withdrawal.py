@@ -108,7 +108,7 @@ def test_every_holder_is_empty_after_the_worker_and_has_its_receipt(ada: Front) 
 def test_erasing_twice_is_erasing_once(ada: Front) -> None:
     ada.decide(personalization=False)
     work()
-    PropagationJob.objects.update(state="pending")
+    PropagationJob.objects.update(state="pending", not_before=soon())
     assert work() == len(list(holders()))
     assert set(kept(ada).values()) == {False}
     assert set(PropagationJob.objects.values_list("state", flat=True)) == {"done"}
