@@ -22,7 +22,7 @@ import redis
 from launcher import embedded
 from tests.faults.conftest import BUNDLE, make_var
 from tests.faults.journal import Person, is_personalised, new_person
-from tests.faults.system import NO_REDIS, ROOT, System, environ, running, wait_until
+from tests.faults.system import NO_REDIS, ROOT, System, environ, free_port, running, wait_until
 
 pytestmark = pytest.mark.faults
 # a thousand people who withdraw; without Redis each answer waits until older copies have expired, ten seconds at most
@@ -232,13 +232,14 @@ def test_a_restored_backup_forgets_the_erased_again(
         assert canary in dump
         system.manage("erase", f"user:{user}")
         assert canary not in _pg("pg_dump", system, "--no-owner")
-    with embedded.session(var) as services:
+    with embedded.session(var, environ={}) as services:
         with psycopg.connect(services.database_url, autocommit=True) as connection:
             connection.execute("DROP SCHEMA public CASCADE")
             connection.execute("CREATE SCHEMA public")
-        _run("psql", services.database_url, dump)
+        _run("psql", services.database_url, dump, "--quiet", "--set", "ON_ERROR_STOP=1")
+        assert canary in _run("pg_dump", services.database_url, None, "--no-owner")
         redis.Redis.from_url(services.redis_url).flushall()
-    with embedded.session(var):
+    with embedded.session(var, environ={}):
         replayed = _python(var, ["manage.py", "replay_erasures"])
         assert replayed.returncode == 0, replayed.stderr
         audited = _python(var, ["manage.py", "consent_audit", "--only", "purpose"])
@@ -254,6 +255,7 @@ def test_a_restored_backup_forgets_the_erased_again(
     say(
         f"after the replay: {text.count(canary)} + {text.count(user)} hits in database, Redis and logs; {replayed.stdout.strip()}"
     )
+    assert replayed.stdout.startswith("1 erased again")
     assert canary not in text
     assert user not in text
 
@@ -334,7 +336,7 @@ def test_without_the_newest_key_nothing_starts(
     refused = subprocess.run(
         [sys.executable, "-m", "launcher", "run"],
         cwd=ROOT,
-        env=environ(var, PORT="0"),
+        env=environ(var, PORT=str(free_port())),
         capture_output=True,
         text=True,
         timeout=120,

@@ -148,7 +148,7 @@ def test_without_a_clock_hints_do_the_work_and_two_clocks_do_it_once(
         str(system.var / "second"),
         "--pidfile=",
     ]
-    with embedded.session(system.var) as services:
+    with embedded.session(system.var, environ={}) as services:
         second = subprocess.Popen(
             command,
             cwd=ROOT,
