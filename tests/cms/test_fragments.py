@@ -64,7 +64,7 @@ def declared(placeholder: Placeholder) -> str:
     return "declared"
 
 
-SCENE = Scene("en", ITEMS, declared, attribute, recommend)
+SCENE = Scene("en", ITEMS, declared, attribute, recommend, lambda key: None)
 
 
 @given(value=VALUES, facts=FACTS)
