@@ -71,9 +71,10 @@ class PurposeForm(PurposeModelForm):
 
 
 class QuietAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    """Rows that nobody edits here."""
+    """Rows that the product writes and nobody edits; other apps' logs and records are shown by it too."""
 
     compressed_fields = False
+    show_full_result_count = False
 
     class Media:
         css = {"all": ["cms/admin.css"]}
@@ -249,7 +250,6 @@ class AccessLogAdmin(QuietAdmin):
     readonly_fields = fields
     ordering = ("-at", "-id")
     list_per_page = 50
-    show_full_result_count = False
 
     @admin.display(description="Subject")
     def subject(self, row: AccessLog) -> str:

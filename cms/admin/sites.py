@@ -54,16 +54,7 @@ class SiteSettingsForm(AnyModelForm):
 class SiteSettingsAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     form = SiteSettingsForm
     list_display = ("title", "host", "shown_locales", "time_zone")
-    fields = (
-        "title",
-        "host",
-        "locales",
-        "time_zone",
-        "requires_key",
-        "strict_events",
-        "offer_cap",
-        "counts_when_seen",
-    )
+    fields = SiteSettingsForm.Meta.fields
 
     @admin.display(description="Locales")
     def shown_locales(self, site: Site) -> str:

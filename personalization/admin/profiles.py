@@ -16,11 +16,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
 from cms.admin.notes import when
 from cms.models.site import current_site
 from consent import access_log
+from consent.admin import QuietAdmin
 from consent.identities import owner_of
 from consent.merging import survivor
 from consent.models import ConsentState
@@ -33,17 +33,12 @@ MASKED: Final = "•••"
 
 
 @admin.register(Profile)
-class ProfileAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ProfileAdmin(QuietAdmin):
     list_display = ("pseudonym", "orders", "revenue", "in_segments", "first_seen_at", "last_seen_at")
     ordering = ("-last_seen_at",)
     search_fields = ("subject_key",)
     search_help_text = "A visitor_id, or user: and a userId. Looking somebody up is on record."
-    show_full_result_count = False
     list_per_page = 50
-    compressed_fields = False
-
-    class Media:
-        css = {"all": ["cms/admin.css"]}
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Profile]", search_term: str
@@ -103,15 +98,6 @@ class ProfileAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             "opts": Profile._meta,
         }
         return render(request, "admin/personalization/profile.html", shown)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _looked_up(term: str) -> uuid.UUID | None:

@@ -1,13 +1,10 @@
 """What each refresh of the segments found. Read only."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
 from cms.admin.notes import badge
+from consent.admin import QuietAdmin
 from personalization.models import SegmentRun
 
 
@@ -19,7 +16,7 @@ def duration_of(run: SegmentRun) -> str:
 
 
 @admin.register(SegmentRun)
-class SegmentRunAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class SegmentRunAdmin(QuietAdmin):
     list_display = ("started_at", "scope", "shown_state", "duration", "profiles", "entered", "left", "found")
     list_filter = ("scope", "state")
     fields = (
@@ -34,10 +31,6 @@ class SegmentRunAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no type
         "error",
     )
     readonly_fields = fields
-    compressed_fields = False
-
-    class Media:
-        css = {"all": ["cms/admin.css"]}
 
     @admin.display(description="State")
     def shown_state(self, run: SegmentRun) -> SafeString:
@@ -55,12 +48,3 @@ class SegmentRunAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no type
     def found(self, run: SegmentRun) -> str:
         parts = (f"{key} +{one['entered']} −{one['left']}" for key, one in run.differences.items())
         return ", ".join(parts) or "none"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -22,6 +22,7 @@ from unfold.decorators import action
 from cms.admin.notes import badge, when
 from cms.forms import AnyModelForm
 from cms.models.site import current_site
+from consent.admin import QuietAdmin
 from consent.models import Purpose
 from personalization.addresses import Refused, checked, target_of
 from personalization.dead_letters import replay
@@ -134,30 +135,11 @@ class WebhookEndpointAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no
         return HttpResponseRedirect(reverse("admin:personalization_webhookendpoint_change", args=[pk]))
 
 
-class LogAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    """Rows that the worker writes and nobody edits."""
-
-    compressed_fields = False
-    show_full_result_count = False
-
-    class Media:
-        css = {"all": ["cms/admin.css"]}
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 _STATES = {"done": "good", "waiting": "open", "failed": "bad", "withheld": ""}
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(LogAdmin):
+class WebhookDeliveryAdmin(QuietAdmin):
     list_display = ("message_id", "endpoint", "kind", "segment", "shown_state", "attempts", "at", "done_at")
     list_filter = ("state", "kind", "endpoint")
     list_select_related = ("endpoint", "segment")
@@ -181,7 +163,7 @@ class WebhookDeliveryAdmin(LogAdmin):
 
 
 @admin.register(TriggerRun)
-class TriggerRunAdmin(LogAdmin):
+class TriggerRunAdmin(QuietAdmin):
     list_display = ("trigger", "segment", "entered", "shown_state", "attempts", "at", "done_at")
     list_filter = ("state", "trigger")
     list_select_related = ("segment",)
@@ -193,7 +175,7 @@ class TriggerRunAdmin(LogAdmin):
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(LogAdmin):
+class DeadLetterAdmin(QuietAdmin):
     list_display = ("kind", "reference", "attempts", "error", "created_at", "state")
     list_filter = ("kind",)
     fields = ("kind", "reference", "attempts", "error", "created_at", "replayed_at")
