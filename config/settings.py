@@ -19,6 +19,8 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from kombu import Queue
 
+from config.sidebar import navigation
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 VAR = Path(env.str("TESSERA_VAR", default=str(BASE_DIR / "var"))).resolve()
@@ -415,18 +417,6 @@ LOGGING = {
 }
 
 
-def _is_superuser(request: Any) -> bool:
-    return bool(request.user.is_superuser)
-
-
-def _may_see_people(request: Any) -> bool:
-    return bool(request.user.has_perm("personalization.view_profile"))
-
-
-def _may_see_consent(request: Any) -> bool:
-    return bool(request.user.has_perm("consent.view_purpose"))
-
-
 UNFOLD = {
     "SITE_TITLE": "Tessera",
     "SITE_HEADER": "Tessera",
@@ -439,152 +429,6 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "personalization.admin.dashboard.dashboard",
     "SIDEBAR": {
         "show_search": True,
-        "navigation": [
-            {
-                "title": "Content",
-                "items": [
-                    {"title": "Pages", "icon": "web", "link": reverse_lazy("admin:cms_page_changelist")},
-                    {
-                        "title": "Blocks",
-                        "icon": "widgets",
-                        "link": reverse_lazy("admin:cms_block_changelist"),
-                    },
-                    {"title": "Media", "icon": "image", "link": reverse_lazy("admin:cms_media_changelist")},
-                ],
-            },
-            {
-                "title": "Structure",
-                "items": [
-                    {
-                        "title": "Block types",
-                        "icon": "category",
-                        "link": reverse_lazy("admin:cms_blocktype_changelist"),
-                    },
-                    {
-                        "title": "Templates",
-                        "icon": "dashboard",
-                        "link": reverse_lazy("admin:cms_template_changelist"),
-                    },
-                    {"title": "Site", "icon": "language", "link": reverse_lazy("admin:cms_site_changelist")},
-                ],
-            },
-            {
-                "title": "Readers",
-                "items": [
-                    {
-                        "title": "Segments",
-                        "icon": "groups",
-                        "link": reverse_lazy("admin:personalization_segment_changelist"),
-                    },
-                    {
-                        "title": "Traits",
-                        "icon": "badge",
-                        "link": reverse_lazy("admin:personalization_trait_changelist"),
-                    },
-                    {
-                        "title": "Attributes",
-                        "icon": "sell",
-                        "link": reverse_lazy("admin:personalization_attribute_changelist"),
-                    },
-                    {
-                        "title": "Recipes",
-                        "icon": "menu_book",
-                        "link": reverse_lazy("admin:personalization_segment_recipes"),
-                    },
-                    {
-                        "title": "Segment runs",
-                        "icon": "history",
-                        "link": reverse_lazy("admin:personalization_segmentrun_changelist"),
-                    },
-                    {
-                        "title": "Profiles",
-                        "icon": "person_search",
-                        "link": reverse_lazy("admin:personalization_profile_changelist"),
-                        "permission": _may_see_people,
-                    },
-                ],
-            },
-            {
-                "title": "What happens",
-                "items": [
-                    {
-                        "title": "Events",
-                        "icon": "bolt",
-                        "link": reverse_lazy("admin:personalization_eventtype_changelist"),
-                    },
-                    {
-                        "title": "Live events",
-                        "icon": "sensors",
-                        "link": reverse_lazy("admin:personalization_event_live"),
-                        "permission": _may_see_people,
-                    },
-                    *(
-                        {
-                            "title": title,
-                            "icon": icon,
-                            "link": reverse_lazy(f"admin:personalization_{name}_changelist"),
-                            "permission": _may_see_people,
-                        }
-                        for title, icon, name in (
-                            ("Webhooks", "webhook", "webhookendpoint"),
-                            ("Messages sent", "outbox", "webhookdelivery"),
-                            ("Triggers", "flash_on", "triggerrun"),
-                            ("Failed for good", "report", "deadletter"),
-                        )
-                    ),
-                ],
-            },
-            {
-                "title": "Consent",
-                "items": [
-                    {
-                        "title": "Purposes",
-                        "icon": "task",
-                        "link": reverse_lazy("admin:consent_purpose_changelist"),
-                        "permission": _may_see_consent,
-                    },
-                    {
-                        "title": "Notices",
-                        "icon": "article",
-                        "link": reverse_lazy("admin:consent_noticeversion_changelist"),
-                        "permission": _may_see_consent,
-                    },
-                    {
-                        "title": "Ledger",
-                        "icon": "lock",
-                        "link": reverse_lazy("admin:consent_consentevent_changelist"),
-                        "permission": _may_see_consent,
-                    },
-                    {
-                        "title": "Effects",
-                        "icon": "cleaning_services",
-                        "link": reverse_lazy("admin:consent_propagationjob_changelist"),
-                        "permission": _may_see_consent,
-                    },
-                    {
-                        "title": "Log of accesses",
-                        "icon": "visibility",
-                        "link": reverse_lazy("admin:consent_accesslog_changelist"),
-                        "permission": _may_see_consent,
-                    },
-                ],
-            },
-            {
-                "title": "Access",
-                "items": [
-                    {
-                        "title": title,
-                        "icon": icon,
-                        "link": reverse_lazy(f"admin:{name}_changelist"),
-                        "permission": _is_superuser,
-                    }
-                    for title, icon, name in (
-                        ("API keys", "key", "personalization_apikey"),
-                        ("People", "person", "auth_user"),
-                        ("Roles", "badge", "auth_group"),
-                    )
-                ],
-            },
-        ],
+        "navigation": navigation(),
     },
 }
