@@ -37,6 +37,12 @@ def track(name: str, moment: dt.datetime, **properties: Any) -> Happened:
     return Happened(name, micros, properties, "track", f"{name}{micros}{orjson.dumps(properties).decode()}")
 
 
+def read(moment: dt.datetime) -> Happened:
+    """Return a view of a page that is no product's: a `page` call, and nothing else."""
+    micros = int(moment.timestamp()) * 1_000_000
+    return Happened("Page Viewed", micros, {"path": "/"}, "page", f"page{micros}")
+
+
 def viewed(moment: dt.datetime, item: str = "p", category: str = "hiking") -> Happened:
     return track("Product Viewed", moment, product_id=item, category=category)
 
@@ -81,6 +87,8 @@ CASES: list[tuple[str, str, list[Happened], list[tuple[dt.datetime, bool]]]] = [
     ("active_48h", "active_48h", [viewed(at())], [(at(), True), (at(hours=47, minutes=59), True), (at(hours=48), False)]),
     ("inactive_48h", "inactive_48h", [viewed(at())], [(at(), False), (at(hours=47, minutes=59), False), (at(hours=48), True), (at(days=30), True)]),
     ("inactive_48h", "inactive_48h", [], [(at(days=30), False)]),
+    ("inactive_48h", "inactive_48h", [read(at())], [(at(), False), (at(hours=47, minutes=59), False), (at(hours=48), True)]),
+    ("active_48h", "active_48h", [read(at())], [(at(), True), (at(hours=48), False)]),
     ("cart_left", "cart_left", [added(at())], [(at(minutes=29), False), (at(minutes=30), True), (at(hours=23, minutes=59), True), (at(hours=24), False)]),
     ("cart_left", "cart_left", [added(at()), bought(at(minutes=20))], [(at(minutes=30), False), (at(hours=2), False)]),
     ("cart_left", "cart_left", [added(at()), bought(at(minutes=40)), added(at(minutes=50))], [(at(minutes=35), True), (at(minutes=45), False), (at(minutes=80), True)]),
