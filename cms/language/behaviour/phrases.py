@@ -43,7 +43,7 @@ def _counted(node: Did, what: str) -> str:
     if _is(node, "$gte", 1):
         return f"did {what}"
     if _is(node, "$eq", 0):
-        return "did nothing" if node.event == ANY and node.where is None else f"did not {what}"
+        return "did nothing but view pages" if node.event == ANY and node.where is None else f"did not {what}"
     tests = node.test.tests if isinstance(node.test, Operators) else ()
     said = [phrase for phrase in map(_times, tests) if phrase]
     return f"did {what} {' and '.join(said) or 'a number of'} times"
@@ -79,7 +79,7 @@ def _step(step: Step, of_condition: NodePhrase) -> str:
 
 
 def _event(name: str) -> str:
-    return "anything" if name == ANY else f"'{name}'"
+    return "anything but page views" if name == ANY else f"'{name}'"
 
 
 def _where(where: Condition | None, of_condition: NodePhrase) -> str:

@@ -80,7 +80,7 @@ function Events({ value, events, label, any, onChange }: { value: string; events
   return (
     <select class="rule-builder-event" aria-label={label} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
       <option value="">Choose an event…</option>
-      {any && <option value="*">Anything</option>}
+      {any && <option value="*">Anything but page views</option>}
       {!known && <option value={value}>{value} (never seen)</option>}
       {events.map(({ key, title }) => <option key={key} value={key}>{title}</option>)}
     </select>

@@ -259,7 +259,7 @@ export function phraseOfBehaviour(draft: Draft): string {
 }
 
 function phraseOfDid(draft: DidDraft): string {
-  const event = `“${draft.event === "*" ? "anything" : draft.event || "…"}”`;
+  const event = `“${draft.event === "*" ? "anything but page views" : draft.event || "…"}”`;
   const number = draft.compare === "between" ? `${draft.low} and ${draft.high}` : draft.low;
   const compare = COMPARISONS.find(([name]) => name === draft.compare)?.[1] ?? "";
   const measure = MEASURES.find(([name]) => name === draft.measure)?.[1] ?? "";

@@ -231,7 +231,7 @@ const behaving = readVocabulary({
 for (const [rule, sentence] of [
   [{ $did: { event: "Product Viewed", within: "PT1H", by: "properties.category", count: { $gt: 2 } } }, "The visitor did “Product Viewed” more than 2 times within 1 hour with one category."],
   [{ $did: { event: "Product Viewed", where: { "properties.category": { $eq: "hiking" } }, within: "P1D", count: { $gte: 1 } } }, "The visitor did “Product Viewed” at least 1 time where category is hiking within 1 day."],
-  [{ $did: { event: "*", within: "P2D", count: { $eq: 0 } } }, "The visitor never did “anything” within 2 days."],
+  [{ $did: { event: "*", within: "P2D", count: { $eq: 0 } } }, "The visitor never did “anything but page views” within 2 days."],
   [{ $did: { event: "Product Viewed", within: "PT10M", distinct: { of: "properties.product_id", $gte: 3 } } }, "How many different product_id of “Product Viewed” is at least 3 within 10 minutes."],
   [{ $did: { event: "Order Completed", sum: { of: "properties.revenue", $gte: 50, $lte: 90.5 } } }, "The sum of revenue of “Order Completed” is between 50 and 90.5."],
   [{ $did: { event: "Product Viewed", where: { "properties.price": { $gte: 5 }, "properties.sale": { $eq: true }, "properties.brand": { $in: ["a", "b"] } }, within: "session", count: { $eq: 2 } } }, "The visitor did “Product Viewed” exactly 2 times where price is at least 5 and sale is true and brand is one of a, b within this visit."],
