@@ -229,20 +229,20 @@ function openConsent(consent, message = "") {
 /** Return a sender of events, or null while nothing is allowed. */
 function sender(consent, writeKey) {
   if (!writeKey || !consent?.visitor_id || granted(consent).length === 0) return null;
-  return (type, event, properties) => {
+  return (event, properties) => {
     const now = new Date().toISOString();
     const message = {
       writeKey,
-      type,
+      type: "track",
+      event,
       messageId: `web-${crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`}`,
       anonymousId: consent.visitor_id,
       originalTimestamp: now,
       sentAt: now,
       context: { locale, userAgent: navigator.userAgent, page: { path: body.dataset.path, title: document.title } },
       properties,
-      ...(type === "track" ? { event } : { name: event }),
     };
-    return ask(`/v1/${type}`, {
+    return ask("/v1/track", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(message),
@@ -272,14 +272,14 @@ function ordered(product) {
 async function buy(send, place) {
   const product = productOf(place);
   if (!send) return toast(words.boughtUnseen(product.name));
-  const { status } = await send("track", "Order Completed", ordered(product)).catch(() => ({ status: 0 }));
+  const { status } = await send("Order Completed", ordered(product)).catch(() => ({ status: 0 }));
   if (status === 200) toast(words.bought(product.name), true);
   else toast(words.notSent);
 }
 
 async function add(send, place) {
   const product = productOf(place);
-  await send?.("track", "Product Added", { ...product, quantity: 1 }).catch(() => null);
+  await send?.("Product Added", { ...product, quantity: 1 }).catch(() => null);
   toast(words.added(product.name));
 }
 
@@ -301,13 +301,11 @@ function addButtons(send) {
   }
 }
 
-function noteView(send) {
-  if (!send) return;
-  const view = send("page", document.title, { path: body.dataset.path, url: location.href, title: document.title });
+/** Tell that a product was looked at; that the page was viewed is told by the snippet. */
+function noteProduct(send) {
   const place = document.querySelector("[data-product-page] [data-buy]");
-  const product = place && send("track", "Product Viewed", productOf(place));
   // A lost view is no reason to trouble the reader: the server counts what it was sent.
-  Promise.allSettled([view, product]);
+  if (send && place) send("Product Viewed", productOf(place)).catch(() => null);
 }
 
 /* Why this page */
@@ -439,7 +437,7 @@ async function start() {
   addButtons(send);
   addDock(tools, consent);
   if (consent?.ask.needed) openConsent(consent);
-  noteView(send);
+  noteProduct(send);
   if (send && tools) notice(tools.write_key);
 }
 
