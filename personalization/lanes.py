@@ -9,7 +9,6 @@ holds up nobody else: their claim is tried eight times, later and later, and the
 import datetime as dt
 import logging
 import random
-import traceback
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from django.db.models import F
 
 from cms.models import Site
 from personalization.announcements import TRIES, retry_in
-from personalization.dead_letters import bury
+from personalization.dead_letters import bury, cause_of
 from personalization.folding import BATCH, bring_up
 from personalization.models import Profile, SegmentChange, Touched
 from personalization.segments.directory import directory_of
@@ -52,8 +51,8 @@ def catch_up(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
             )
     except _AWAY:
         raise
-    except Exception:
-        log.exception("a batch failed: its profiles are folded one by one")
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with one of them: the others must not wait
+        log.error("a batch failed (%s): its profiles are folded one by one", cause_of(error))
         return sum(_alone(site, pk, now) for pk, _ in claimed)
     if batch is not None:
         batch.publish()
@@ -95,9 +94,7 @@ def _park(pk: int, error: Exception, now: dt.datetime) -> None:
     claim.next_at = now + wait if wait is not None else dt.datetime.max.replace(tzinfo=dt.UTC)
     claim.save(update_fields=["next_at"])
     if wait is None:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{type(error).__name__} in {place.name}, line {place.lineno}"
-        bury(WORK, str(pk), attempts=TRIES, error=said, now=now)
+        bury(WORK, str(pk), attempts=TRIES, error=cause_of(error), now=now)
 
 
 def replay_claim(reference: str, now: dt.datetime) -> bool:
@@ -137,8 +134,8 @@ def _look(site: Site, statement: str, values: Sequence[Any], cause: str, now: dt
             batch = bring_up(site, subjects, cause=cause, now=now) if subjects else None
     except _AWAY:
         raise
-    except Exception:
-        log.exception("a batch failed: its profiles are looked at one by one")
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with one of them: the others must not wait
+        log.error("a batch failed (%s): its profiles are looked at one by one", cause_of(error))
         _claim_each(site, subjects, now)
         return len(subjects)
     if batch is not None:

@@ -12,7 +12,6 @@ eight times in all, and then lies among the dead letters, from where it can be r
 
 import datetime as dt
 import random
-import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from celery import current_app
 from django.db import connection, transaction
 
 from personalization.announcements import TRIES, retry_in
-from personalization.dead_letters import bury
+from personalization.dead_letters import bury, cause_of
 from personalization.folding import gates_of_subjects
 from personalization.models import TriggerRun
 
@@ -160,8 +159,7 @@ def _failed(pk: int, error: Exception, now: dt.datetime) -> None:
     wait = retry_in(row.attempts, random=random.random())  # noqa: S311  # jitter
     if wait is None:
         row.state, row.done_at = State.FAILED, now
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{row.trigger}: {type(error).__name__} in {place.name}, line {place.lineno}"
+        said = f"{row.trigger}: {cause_of(error)}"
         bury(WORK, str(row.pk), attempts=row.attempts, error=said, now=now)
     else:
         row.next_at = now + wait

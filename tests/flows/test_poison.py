@@ -88,3 +88,13 @@ def test_an_erasure_takes_the_claim_along(poisoned: Front) -> None:
         enforce(now=dt.datetime.now(dt.UTC))
     assert not Touched.objects.exists()
     assert replay(DeadLetter(kind="fold", reference="1"), now=NOW) is False
+
+
+def test_the_log_says_where_it_failed_and_nothing_of_the_person(
+    poisoned: Front, caplog: pytest.LogCaptureFixture
+) -> None:
+    catch_up()
+    (said,) = (record for record in caplog.records if record.name == "personalization.lanes")
+    assert said.getMessage().startswith("a batch failed (Poisoned in fail_over")
+    assert said.exc_info is None
+    assert poisoned.visitor not in caplog.text
