@@ -79,6 +79,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _error(request, 404, "not_found", "There is nothing at this address.")
 
 
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error(request, 403, "permission_denied", "You may not see this. Somebody else's login may.")
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _error(request, 400, "bad_request", "This request cannot be read.")
 

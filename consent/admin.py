@@ -75,6 +75,7 @@ class QuietAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
 
     compressed_fields = False
     show_full_result_count = False
+    says_when_empty = ""
 
     class Media:
         css = {"all": ["cms/admin.css"]}
@@ -161,6 +162,7 @@ def _said(purposes: Iterable[dict[str, Any]]) -> list[tuple[str, str, str]]:
 
 @admin.register(ConsentEvent)
 class ConsentEventAdmin(QuietAdmin):
+    says_when_empty = "Every decision of a visitor is written here, and stays."
     list_display = ("at", "subject", "purpose", "action", "method", "short_hash", "chain")
     list_filter = ("action", "purpose", "method")
     search_fields = ("subject_key",)
@@ -198,6 +200,7 @@ class ConsentEventAdmin(QuietAdmin):
 
 @admin.register(PropagationJob)
 class PropagationJobAdmin(QuietAdmin):
+    says_when_empty = "A withdrawal makes one for every place that keeps something about people."
     list_display = (
         "created_at",
         "holder",
@@ -242,6 +245,7 @@ class PropagationJobAdmin(QuietAdmin):
 
 @admin.register(AccessLog)
 class AccessLogAdmin(QuietAdmin):
+    says_when_empty = "Whoever looks at a profile, searches for a person or exports one is written here."
     list_display = ("at", "kind", "actor", "subject", "people", "place", "shown_purposes")
     list_filter = ("kind", "at")
     search_fields = ("actor", "place", "reason", "subject_key")

@@ -33,4 +33,4 @@ def badge(text: str, look: str = "") -> SafeString:
 
 def when(moment: dt.datetime | None, otherwise: str = "never") -> str:
     """Return a moment as people read it."""
-    return date_format(localtime(moment), "j M Y, H:i") if moment else otherwise
+    return date_format(localtime(moment), "DATETIME_FORMAT") if moment else otherwise

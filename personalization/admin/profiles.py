@@ -18,6 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cms.admin.notes import when
+from cms.language.vocabulary import Fact
 from cms.models.site import current_site
 from consent import access_log
 from consent.admin import QuietAdmin
@@ -34,6 +35,7 @@ MASKED: Final = "•••"
 
 @admin.register(Profile)
 class ProfileAdmin(QuietAdmin):
+    says_when_empty = "A profile begins with the first event of somebody who allowed it."
     list_display = ("pseudonym", "orders", "revenue", "in_segments", "first_seen_at", "last_seen_at")
     ordering = ("-last_seen_at",)
     search_fields = ("subject_key",)
@@ -117,12 +119,12 @@ def _person(portrait: Portrait, *, superuser: bool) -> dict[str, Any]:
     traits = [
         (
             facts[name].label,
-            MASKED if facts[name].identifying and not superuser else value,
+            MASKED if facts[name].identifying and not superuser else _spelled(facts[name], value),
             facts[name].purposes,
         )
         for name, value in portrait.traits.items()
     ]
-    features = [(facts[f"features.{name}"].label, value) for name, value in portrait.features.items()]
+    computed = [(facts[f"features.{name}"], value) for name, value in portrait.features.items()]
     profile = Profile.objects.filter(pk=portrait.subject).first()
     state = ConsentState.objects.get(pk=portrait.subject)
     return {
@@ -130,7 +132,7 @@ def _person(portrait: Portrait, *, superuser: bool) -> dict[str, Any]:
         "granted": sorted(portrait.gates.granted),
         "gpc": state.gpc,
         "traits": [(label, value, ", ".join(sorted(purposes))) for label, value, purposes in traits],
-        "features": features,
+        "features": [(fact.label, _spelled(fact, value)) for fact, value in computed],
         "segments": [
             (titles[key], links[key], key in portrait.contextual)
             for key in (*portrait.segments, *portrait.contextual)
@@ -141,6 +143,13 @@ def _person(portrait: Portrait, *, superuser: bool) -> dict[str, Any]:
         "first_seen": when(profile.first_seen_at if profile else None),
         "last_seen": when(profile.last_seen_at if profile else None),
     }
+
+
+def _spelled(fact: Fact, value: Any) -> Any:
+    """Return a value as people read it: a date in their time zone, a list in one line."""
+    if fact.type == "date":
+        return when(dt.datetime.fromisoformat(value))
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _story(subject: uuid.UUID, request: HttpRequest, now: dt.datetime) -> dict[str, Any]:

@@ -17,6 +17,7 @@ def duration_of(run: SegmentRun) -> str:
 
 @admin.register(SegmentRun)
 class SegmentRunAdmin(QuietAdmin):
+    says_when_empty = "All segments are counted once a day; each run is listed here."
     list_display = ("started_at", "scope", "shown_state", "duration", "profiles", "entered", "left", "found")
     list_filter = ("scope", "state")
     fields = (

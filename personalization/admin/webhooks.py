@@ -71,6 +71,7 @@ class EndpointForm(AnyModelForm):
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    says_when_empty = "An endpoint is called when somebody enters or leaves a segment."
     form = EndpointForm
     list_display = ("title", "url", "health", "purpose", "waiting")
     list_filter = ("active",)
@@ -140,6 +141,7 @@ _STATES = {"done": "good", "waiting": "open", "failed": "bad", "withheld": ""}
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(QuietAdmin):
+    says_when_empty = "Every message to a webhook is listed here, with what came back."
     list_display = ("message_id", "endpoint", "kind", "segment", "shown_state", "attempts", "at", "done_at")
     list_filter = ("state", "kind", "endpoint")
     list_select_related = ("endpoint", "segment")
@@ -164,6 +166,7 @@ class WebhookDeliveryAdmin(QuietAdmin):
 
 @admin.register(TriggerRun)
 class TriggerRunAdmin(QuietAdmin):
+    says_when_empty = "Work that begins when somebody enters or leaves a segment is listed here."
     list_display = ("trigger", "segment", "entered", "shown_state", "attempts", "at", "done_at")
     list_filter = ("state", "trigger")
     list_select_related = ("segment",)
@@ -176,6 +179,7 @@ class TriggerRunAdmin(QuietAdmin):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(QuietAdmin):
+    says_when_empty = "What fails for good is listed here, to be begun again."
     list_display = ("kind", "reference", "attempts", "error", "created_at", "state")
     list_filter = ("kind",)
     fields = ("kind", "reference", "attempts", "error", "created_at", "replayed_at")

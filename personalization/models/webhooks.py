@@ -75,6 +75,7 @@ class WebhookDelivery(models.Model):
     done_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = "webhook deliveries"
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["endpoint", "change"], name="webhook_delivery_once")]
         indexes = [

@@ -318,3 +318,29 @@ def test_the_first_page_counts_the_events_of_today() -> None:
         for card in client_of(AUTHORS).get(reverse("admin:index")).context["cards"]
     }
     assert cards["Events today"] == "12"
+
+
+def test_dates_and_lists_of_a_profile_read_like_dates_and_lists(ada: Front) -> None:
+    text = page_of(ada).content.decode()
+    today = timezone.now().strftime("%b %Y, ")
+    assert f"{today}" in text.split('id="p-features"')[1].split("</section>")[0]
+    assert "T" not in text.split("first visit</dt><dd>")[1].split("</dd>")[0]
+    assert "[&#x27;" not in text
+
+
+def test_an_author_reads_why_a_profile_is_not_shown(ada: Front) -> None:
+    address = reverse("admin:personalization_profile_change", args=[ada.visitor])
+    answer = client_of(AUTHORS).get(address, headers={"accept": "text/html"})
+    assert answer.status_code == 403
+    assert "You may not see this." in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("screen", "query", "said"),
+    [("deadletter", "", "listed here, to be begun again"), ("profile", "?q=nobody", "Nothing fits")],
+)
+def test_an_empty_list_says_what_will_be_in_it_or_that_nothing_fits(
+    screen: str, query: str, said: str
+) -> None:
+    answer = client_of(PUBLISHERS).get(reverse(f"admin:personalization_{screen}_changelist") + query)
+    assert said in answer.content.decode()
