@@ -39,6 +39,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
         Entry("Pages", "web", "cms_page_changelist"),
         Entry("Blocks", "widgets", "cms_block_changelist"),
         Entry("Media", "image", "cms_media_changelist"),
+        Entry("Experiences", "auto_awesome", "cms_experience_changelist"),
     ),
     "Structure": (
         Entry("Block types", "category", "cms_blocktype_changelist"),

@@ -18,6 +18,7 @@ from django.urls import reverse_lazy
 from unfold import widgets as unfold
 from unfold.forms import PaginationInlineFormSet
 
+from cms.admin.caps import CapForm
 from cms.content import known_to
 from cms.facts import vocabulary
 from cms.fields import Known, clean_overrides, parse_fields
@@ -38,13 +39,6 @@ from cms.widgets import BlockSelect
 
 VOCABULARY_URL = reverse_lazy("admin:cms_vocabulary")
 LAST = 9_999  # where a new row stands until it is moved
-CAPS = (
-    ("", "ever"),
-    ("PT1H", "an hour"),
-    ("P1D", "a day"),
-    ("P7D", "a week"),
-    ("P30D", "30 days"),
-)
 
 
 @dataclass(frozen=True)
@@ -234,7 +228,7 @@ class PlacementForm(RowForm):
             self.instance.get_inline_title = f"{slots[mine]}: {self.instance.key}"
 
 
-class VariantForm(RowForm):
+class VariantForm(CapForm, RowForm):
     """What a placement may show, to whom, and when."""
 
     weight = forms.IntegerField(
@@ -244,15 +238,6 @@ class VariantForm(RowForm):
     rule = rule_field("Show it when")
     starts_at = MomentField(required=False, label="From")
     ends_at = MomentField(required=False, label="Until (exclusive)")
-    cap_times = forms.IntegerField(
-        required=False,
-        min_value=1,
-        label="At most … times a person",
-        widget=unfold.UnfoldAdminIntegerFieldWidget(),
-    )
-    cap_within = forms.ChoiceField(
-        required=False, choices=CAPS, label="within", widget=unfold.UnfoldAdminSelectWidget()
-    )
     overrides = OverridesField(required=False, label="Changes")
     key = key_input()
 
@@ -276,18 +261,10 @@ class VariantForm(RowForm):
     def __init__(
         self, *args: Any, base: Block | None = None, types: tuple[str, ...] = (), **kwargs: Any
     ) -> None:
-        variant = kwargs.get("instance")
-        cap = (variant.cap or {}) if variant else {}
-        kwargs["initial"] = {
-            "cap_times": cap.get("times"),
-            "cap_within": cap.get("within"),
-            **(kwargs.get("initial") or {}),
-        }
         super().__init__(*args, **kwargs)
         self.base = base
         self._offer_blocks(types)
         self._offer_changes()
-        self._offer_cap(cap.get("within"))
         if self.instance.pk:
             self.instance.get_inline_title = self._title()
 
@@ -305,10 +282,6 @@ class VariantForm(RowForm):
         if "overrides" in self.fields:
             self.fields["overrides"].widget = OverridesInput(self.typed, str(self.base or ""))
 
-    def _offer_cap(self, within: str | None) -> None:
-        if within and within not in dict(CAPS) and "cap_within" in self.fields:
-            self.fields["cap_within"].choices = [*CAPS, (within, within)]  # type: ignore[attr-defined]  # a choice
-
     def _title(self) -> str:
         variant: Variant = self.instance
         shows = {"hide": "nothing", "override": "the default, changed"}.get(variant.kind) or str(
@@ -322,23 +295,18 @@ class VariantForm(RowForm):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         cleaned["rule"] = cleaned.get("rule") or None
         cleaned["weight"] = cleaned.get("weight") or 1
-        times, within = cleaned.get("cap_times"), cleaned.get("cap_within")
-        cap = {"times": times, **({"within": within} if within else {})} if times else None
         if cleaned.get("is_default"):
-            self._keep_default_plain(cleaned, cap)
+            self._keep_default_plain(cleaned)
         if ends_too_early(cleaned.get("starts_at"), cleaned.get("ends_at")):
             self.add_error("ends_at", "It has to lie after the beginning.")
-        self.instance.cap = cap
         self._agree(cleaned)
         return cleaned
 
-    def _keep_default_plain(self, cleaned: Mapping[str, Any], cap: object) -> None:
+    def _keep_default_plain(self, cleaned: Mapping[str, Any]) -> None:
         sentence = "The default is what everybody else sees: it has none."
-        for name in ("rule", "starts_at", "ends_at"):
+        for name in ("rule", "starts_at", "ends_at", "cap_times"):
             if cleaned.get(name):
                 self.add_error(name, sentence)
-        if cap:
-            self.add_error("cap_times", sentence)
         if cleaned.get("kind") != Variant.Kind.REPLACE:
             self.add_error("kind", "The default shows a block.")
 

@@ -11,13 +11,15 @@ from django.utils import timezone
 from unfold import widgets as unfold
 from unfold.admin import ModelAdmin
 
+from cms.admin.caps import CAP_FIELDS, CapForm, said_cap
 from cms.forms import AnyModelForm
 from cms.models import Site
-from cms.pacing import cap_problems
 from cms.publishing import recompile_all
 
 
-class SiteSettingsForm(AnyModelForm):
+class SiteSettingsForm(CapForm, AnyModelForm):
+    cap_name = "offer_cap"
+
     locales = SimpleArrayField(
         forms.CharField(max_length=12),
         widget=unfold.UnfoldAdminTextInputWidget(),
@@ -33,15 +35,8 @@ class SiteSettingsForm(AnyModelForm):
             "time_zone",
             "requires_key",
             "strict_events",
-            "offer_cap",
             "counts_when_seen",
         )
-
-    def clean_offer_cap(self) -> Any:
-        cap = self.cleaned_data["offer_cap"] or None
-        if problems := list(cap_problems(cap, "")):
-            raise ValidationError(problems[0].message)
-        return cap
 
     def clean_locales(self) -> list[str]:
         locales: list[str] = self.cleaned_data["locales"]
@@ -54,7 +49,18 @@ class SiteSettingsForm(AnyModelForm):
 class SiteSettingsAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     form = SiteSettingsForm
     list_display = ("title", "host", "shown_locales", "time_zone")
-    fields = SiteSettingsForm.Meta.fields
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        cap = CAP_FIELDS if self.has_change_permission(request, obj) else "shown_cap"
+        return (
+            (None, {"fields": ("title", "host", "locales", "time_zone")}),
+            ("Doors", {"fields": ("requires_key", "strict_events")}),
+            ("Offers, over all pages", {"fields": (cap, "counts_when_seen")}),
+        )
+
+    @admin.display(description="At most, a person")
+    def shown_cap(self, site: Site) -> str:
+        return said_cap(site.offer_cap)
 
     @admin.display(description="Locales")
     def shown_locales(self, site: Site) -> str:
@@ -63,7 +69,7 @@ class SiteSettingsAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no ty
     def save_model(self, request: HttpRequest, obj: Site, form: Any, change: bool) -> None:
         obj.save()
         obj.advance()
-        if "offer_cap" in form.changed_data:  # published pages carry it
+        if form.cap_changed:  # published pages carry it
             recompile_all(obj, now=timezone.now(), cause="The cap over all offers changed")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
