@@ -61,9 +61,10 @@ def _token_faults(source: str) -> Iterator[Problem]:
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted so far: tokens, those of the present tag, open brackets and open blocks."""
+    """What was counted so far: tokens, those of the present tag, names, open brackets and open blocks."""
 
     tokens: int = 0
+    names: int = 0
     in_tag: int = 0
     brackets: int = 0
     blocks: int = 0
@@ -75,6 +76,8 @@ class Tally:
             return
         first_word = kind == "name" and self.in_tag == 1
         self.tokens += 1
+        # every name becomes a node at least, so that too many are seen before they are parsed
+        self.names += kind == "name" and text not in KEYWORDS
         self.in_tag = 1 if kind.endswith("_begin") else self.in_tag + 1
         self.brackets += ((text in OPENING) - (text in CLOSING)) if kind == "operator" else 0
         self.blocks += ((text in {"if", "for"}) - text.startswith("end")) if first_word else 0
@@ -84,6 +87,8 @@ class Tally:
         """Give the code and the sentence of the first bound that is passed."""
         if self.tokens > MAX_TOKENS:
             return "template_too_large", f"the template has more than {MAX_TOKENS} words and signs."
+        if self.names > MAX_NODES:
+            return "template_too_large", TOO_MANY_NODES
         if self.in_tag > MAX_TAG_TOKENS:
             return "template_too_large", f"a tag has more than {MAX_TAG_TOKENS} words and signs."
         if max(self.brackets, self.blocks) > MAX_BRACKETS:
@@ -95,6 +100,8 @@ class Tally:
 
 OPENING: Final = frozenset("([{")
 CLOSING: Final = frozenset(")]}")
+KEYWORDS: Final = frozenset({"if", "elif", "else", "endif", "for", "endfor", "in", "not", "and", "or", "is"})
+TOO_MANY_NODES: Final = f"the template has more than {MAX_NODES} nodes."
 
 
 def _size_faults(tree: nodes.Template) -> Iterator[Problem]:
@@ -108,6 +115,6 @@ def _size_faults(tree: nodes.Template) -> Iterator[Problem]:
             )
             return
         if count > MAX_NODES:
-            yield problem("template_too_large", node.lineno, f"the template has more than {MAX_NODES} nodes.")
+            yield problem("template_too_large", node.lineno, TOO_MANY_NODES)
             return
         stack.extend((child, depth + 1) for child in node.iter_child_nodes())
