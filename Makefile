@@ -22,8 +22,8 @@ help: ## list the targets
 run: .venv/.stamp-run ## services, migrations, demo content, then web + worker + beat (PORT, TESSERA_VAR)
 	@exec $(PYTHON) -m launcher run
 
-test: .venv/.stamp-dev ## the whole suite, on PostgreSQL and Redis of its own
-	@$(PYTHON) -m pytest
+test: .venv/.stamp-dev ## the whole suite, on PostgreSQL and Redis of its own, two of them at a time
+	@$(PYTHON) -m pytest -n 2 --dist worksteal
 
 check: .venv/.stamp-dev ## lint, types, import contracts, migrations, OpenAPI snapshot
 	@$(PYTHON) -m ruff check
