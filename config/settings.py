@@ -223,6 +223,11 @@ CELERY_BEAT_SCHEDULE = {
     "keep-house": {"task": "personalization.tasks.keep_house", "schedule": crontab(hour="2", minute="40")},
     "recompile": {"task": "cms.tasks.recompile_waiting", "schedule": 5.0, "options": {"expires": 5}},
     "enforce-consent": {"task": "consent.tasks.enforce", "schedule": 5.0, "options": {"expires": 5}},
+    "answer-requests": {"task": "consent.tasks.answer_requests", "schedule": 5.0, "options": {"expires": 5}},
+    "shorten-memories": {
+        "task": "consent.tasks.shorten_memories",
+        "schedule": crontab(hour="2", minute="55"),
+    },
     "expire-accesses": {"task": "consent.tasks.expire_accesses", "schedule": crontab(hour="2", minute="50")},
     "checkpoint": {"task": "consent.tasks.checkpoint", "schedule": 60.0, "options": {"expires": 60}},
     "audit-consent": {"task": "consent.tasks.audit_flags", "schedule": 60.0, "options": {"expires": 60}},
@@ -302,7 +307,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # a page with many placements is one for
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # the API's largest body; the event door has its own limits
 CORS_ALLOW_ALL_ORIGINS = True  # answers carry no credentials across origins: visitors send X-Visitor
 CORS_ALLOW_CREDENTIALS = False
-CORS_URLS_REGEX = r"^/(api/v1/(pages|decide|consent)|(beacon/)?v1|sourceConfig|ofrep)(/|$).*"
+CORS_URLS_REGEX = r"^/(api/v1/(pages|decide|consent)|(beacon/)?v1|sourceConfig|ofrep|\.well-known)(/|$).*"
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",

@@ -7,7 +7,7 @@ receipt. Somebody who is nobody and allows nothing stays nobody: nothing is stor
 import datetime as dt
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +17,7 @@ from consent.enforcement import owe, remind_worker
 from consent.gates import NECESSARY
 from consent.ledger import Entry, append
 from consent.merging import everyone_in
-from consent.models import ConsentEvent, ConsentState, NoticeVersion, Purpose, Subject
+from consent.models import ConsentEvent, ConsentState, NoticeVersion, PropagationJob, Purpose, Subject
 from consent.purposes import active_purposes, current_notice
 from consent.receipts import receipt_of
 from consent.seal import new_key
@@ -56,6 +56,9 @@ class How:
     notice: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
     seal: bool = False  # what is withdrawn can be had back for ten minutes, in which nothing reads it
+    begun: Mapping[str, dt.datetime] = field(
+        default_factory=dict
+    )  # since when what is taken back was allowed
 
 
 def states_of(row: ConsentState | None, *, now: dt.datetime, unset: str = "unset") -> dict[str, str]:
@@ -157,7 +160,7 @@ def _change(row: ConsentState, choices: Mapping[str, bool], how: How, now: dt.da
         row.state[key] = after
         row.expires.pop(key, None)
         if wanted:
-            row.expires[key] = now.timestamp() + lifetimes.get(key, 400) * 86_400
+            row.expires[key] = how.begun.get(key, now).timestamp() + lifetimes.get(key, 400) * 86_400
         entries.append(
             Entry(
                 purpose=key,
@@ -176,6 +179,28 @@ def _change(row: ConsentState, choices: Mapping[str, bool], how: How, now: dt.da
     row.updated_at = now
     row.save()
     return entries
+
+
+@transaction.atomic
+def undo(subject_id: uuid.UUID, *, how: How, now: dt.datetime) -> Decision | None:
+    """Allow again what was withdrawn and is still sealed, as if it had never been; None when nothing is sealed any more.
+
+    What was allowed runs out when it would have: taking a withdrawal back is no new consent.
+    """
+    if _locked_state(subject_id) is None:
+        return None
+    sealed = PropagationJob.objects.select_for_update().filter(
+        subject_key=subject_id, state=PropagationJob.State.PENDING, due_at__gt=now
+    )
+    purposes = sorted({purpose for job in sealed for purpose in job.purposes})
+    withdrawn = ConsentState.objects.get(pk=subject_id).state
+    wanted = {purpose: True for purpose in purposes if withdrawn.get(purpose) == "withdrawn"}
+    if not wanted:
+        return None
+    granted = ConsentEvent.objects.filter(subject_key=subject_id, action="granted", purpose__in=wanted)
+    begun = dict(granted.order_by("purpose", "-seq").distinct("purpose").values_list("purpose", "at"))
+    sealed.update(state=PropagationJob.State.UNDONE)
+    return decide(subject_id, wanted, how=replace(how, begun=begun), now=now)
 
 
 def record_gpc(subject_id: uuid.UUID, *, site_id: int, now: dt.datetime) -> bool:

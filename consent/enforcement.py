@@ -12,13 +12,14 @@ from collections.abc import Collection, Sequence
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
+from consent.causes import cause_of
 from consent.fault_points import crash_at
 from consent.hints import hint
 from consent.holders import holder, holders
 from consent.ledger import Entry, append
 from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
 from consent.purposes import covered_by_gpc
-from consent.state import announce_after_commit, gates_of
+from consent.state import allowed_by, announce_after_commit, gates_of
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 8
@@ -56,6 +57,7 @@ def write_duties(
             purposes=sorted(purposes),
             created_at=now,
             not_before=now + delay,
+            due_at=now + delay,
         )
         for one in holders()
     )
@@ -98,20 +100,20 @@ def _do(pk: int, now: dt.datetime) -> None:
     try:
         with transaction.atomic():
             job.rows_affected += holder(job.holder).erase(job.subject_key, _still_closed(job))
-    except Exception as error:  # one holder's failure must not stop the others' duties
-        log.exception("a holder failed to erase", extra={"holder": job.holder})
-        job.error = f"{type(error).__name__}: {error}"[:1000]
+    except Exception as error:  # noqa: BLE001  # one holder's failure must not stop the others' duties
+        job.error = cause_of(error)
+        log.error("a holder failed to erase: %s", job.error, extra={"holder": job.holder})
         job.state = job.State.FAILED if job.attempts >= MAX_ATTEMPTS else job.State.PENDING
         job.not_before = now + dt.timedelta(seconds=min(60, 2**job.attempts))
     else:
-        job.state, job.done_at, job.error = job.State.DONE, now, ""
+        job.state, job.done_at, job.error = job.State.DONE, dt.datetime.now(dt.UTC), ""
     job.save()
 
 
 def _still_closed(job: PropagationJob) -> list[str]:
     """Return the purposes of a duty that were not granted again in the meantime."""
     row = ConsentState.objects.select_for_update().filter(subject_id=job.subject_key).first()
-    granted = gates_of(row, now=dt.datetime.now(dt.UTC).timestamp()).granted if row else frozenset()
+    granted = allowed_by(row, now=dt.datetime.now(dt.UTC).timestamp()).granted if row else frozenset()
     return [purpose for purpose in job.purposes if purpose not in granted]
 
 
@@ -151,7 +153,7 @@ def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.dat
     if row is None:  # nobody the ledger knows: what is kept has no reason at all
         write_duties(subject_id, purposes, None, now)
         return True
-    closed = sorted(purposes - gates_of(row, now=now.timestamp()).granted)
+    closed = sorted(purposes - allowed_by(row, now=now.timestamp()).granted)
     if not closed:
         return False
     ConsentState.objects.filter(pk=row.pk).update(version=F("version") + 1)

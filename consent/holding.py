@@ -12,7 +12,7 @@ from consent.gates import NECESSARY
 from consent.holders import Holder
 from consent.ledger import payload_of
 from consent.merging import everyone_in
-from consent.models import ConsentEvent, ConsentState, PropagationJob, SubjectIdentifier
+from consent.models import ConsentEvent, ConsentState, PrivacyRequest, PropagationJob, SubjectIdentifier
 from consent.seal import Unreadable, unseal
 
 
@@ -68,7 +68,42 @@ def erase_decisions(subject: uuid.UUID, purposes: Collection[str]) -> int:
     return state + entries.update(salt=None, payload_enc=None)
 
 
+def export_requests(subject: uuid.UUID) -> dict[str, Any]:
+    """Return which rights somebody exercised, and what became of it."""
+    rows = PrivacyRequest.objects.filter(subject_key=subject).defer("result_enc").order_by("received_at")
+    return {
+        "requests": [
+            {
+                "what": row.get_kind_display(),
+                "received_at": row.received_at.astimezone(dt.UTC).isoformat(),
+                "due_at": row.due_at.astimezone(dt.UTC).isoformat(),
+                "state": row.get_state_display(),
+                "answer": row.answer,
+            }
+            for row in rows
+        ]
+    }
+
+
+def erase_requests(subject: uuid.UUID, purposes: Collection[str]) -> int:
+    """Take the person out of what they asked for, and delete exports that wait; that it was asked stays."""
+    if NECESSARY not in purposes:
+        return 0
+    rows = PrivacyRequest.objects.filter(subject_key=subject)
+    return rows.update(subject_key=None, details={}, result_enc=None, result_expires=None)
+
+
+def join_requests(source: uuid.UUID, target: uuid.UUID) -> None:
+    """Give what somebody asked for to whom they were joined; an export that waits was encrypted with a key that ends."""
+    rows = PrivacyRequest.objects.filter(subject_key=source)
+    rows.filter(state=PrivacyRequest.State.READY).update(
+        state=PrivacyRequest.State.EXPIRED, result_enc=None, result_expires=None
+    )
+    rows.update(subject_key=target)
+
+
 HOLDERS = (
     Holder("identity", "Who one is known to be", export_identity, erase_identity),
     Holder("decisions", "What one decided", export_decisions, erase_decisions),
+    Holder("requests", "Rights that one exercised", export_requests, erase_requests, join=join_requests),
 )

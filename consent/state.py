@@ -23,7 +23,14 @@ def gates_key(subject_id: uuid.UUID) -> str:
 
 
 def gates_of(row: ConsentState, *, now: float) -> Gates:
-    """Return the gates of a stored state; a kept signal closes what it covers."""
+    """Return the gates of a stored state: what is allowed, unless the person paused all of it."""
+    allowed = allowed_by(row, now=now)
+    paused = row.paused_until is not None and row.paused_until.timestamp() > now
+    return Gates(version=allowed.version, gpc=allowed.gpc) if paused else allowed
+
+
+def allowed_by(row: ConsentState, *, now: float) -> Gates:
+    """Return what a stored state allows to be kept; a kept signal closes what it covers. A pause deletes nothing."""
     closed = covered_by_gpc(row.site_id) if row.gpc else frozenset[str]()
     return open_gates(
         row.state, expires=row.expires, version=row.version, closed=closed, now=now, gpc=row.gpc

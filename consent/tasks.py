@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from consent import access_log, audit, checkpoints, enforcement
+from consent import access_log, audit, checkpoints, enforcement, rights, wishes
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +15,18 @@ log = logging.getLogger(__name__)
 def enforce() -> int:
     """Do the erasures that are due."""
     return enforcement.enforce(now=timezone.now())
+
+
+@shared_task
+def answer_requests() -> int:
+    """Build the exports and carry out the erasures that people asked for."""
+    return rights.answer(now=timezone.now())
+
+
+@shared_task
+def shorten_memories() -> int:
+    """Delete what is older than the time that somebody chose for themselves."""
+    return wishes.shorten_all(now=timezone.now())
 
 
 @shared_task

@@ -25,7 +25,7 @@ _TRAIT: Final = "id key title type purpose source identifying default label site
 _SEGMENT: Final = "id key title kind rule score tiers attributes purposes label topic priority position min_size site parent"
 _PURPOSE: Final = (
     "id site_id key title summary details legal_basis mechanism sensitive sale_or_share gpc_applies retention_days"
-    " keep_days min_age active position"
+    " keep_days min_age consent_mode active position"
 )
 _UNTIL_ERASED: Final = "until one is erased"
 _UNTIL_WITHDRAWN: Final = "until the purpose is withdrawn or one is erased"
@@ -90,7 +90,7 @@ DECLARED: Final = (
     _personal(
         "consent.ConsentState",
         "decisions",
-        "subject state expires gpc gpc_seen_at updated_at",
+        "subject state expires gpc gpc_seen_at updated_at paused_until keep_days remind_days reminded_at",
         "site_id version",
         "necessary",
         _UNTIL_ERASED,
@@ -107,7 +107,7 @@ DECLARED: Final = (
         "consent.PropagationJob",
         "decisions",
         "subject_key purposes",
-        "id consent_event holder state attempts rows_affected created_at not_before done_at error",
+        "id consent_event holder state attempts rows_affected created_at not_before due_at done_at error",
         "necessary",
         "as the receipt of an erasure",
     ),
@@ -119,6 +119,16 @@ DECLARED: Final = (
         "necessary",
         "ACCESS_LOG_DAYS",
     ),
+    _personal(
+        "consent.PrivacyRequest",
+        "requests",
+        "subject_key details result_enc",
+        "id site_id kind regime channel verification state received_at due_at not_before done_at parts_done parts attempts"
+        " error answer result_expires",
+        "necessary",
+        "as the proof that a right was answered; an export until it is fetched",
+    ),
+    _plain("consent.Feeling", "id site_id day level count", _NUMBERS),
     # -- people
     _personal(
         "personalization.Profile",

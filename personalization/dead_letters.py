@@ -4,7 +4,6 @@ Whoever does such work registers how it is begun anew. A letter names what it wa
 """
 
 import datetime as dt
-import traceback
 from collections.abc import Callable
 
 from personalization.models import DeadLetter
@@ -27,12 +26,6 @@ def bury(kind: str, reference: str, *, attempts: int, error: str, now: dt.dateti
         reference=reference,
         defaults={"attempts": attempts, "error": error, "created_at": now, "replayed_at": None},
     )
-
-
-def cause_of(error: Exception) -> str:
-    """Say what failed and where; never its message, which may quote what is known of a person."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {place.name}, line {place.lineno}"
 
 
 def replay(letter: DeadLetter, *, now: dt.datetime) -> bool:

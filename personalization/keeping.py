@@ -10,10 +10,11 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
+from django.utils.translation import ngettext
 
 from consent.holders import Holder
 from consent.hot_store import hot_store
-from personalization import exposures, joining, told, triggers
+from personalization import exposures, forgetting, joining, knowledge, told, triggers
 from personalization.fold import Features
 from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import (
@@ -54,11 +55,11 @@ def erase_profile(subject: uuid.UUID, purposes: Collection[str]) -> int:
     erased = before - len(profile.traits) + _erase_sealed(profile, gone)
     if PAGES in purposes:
         erased += _erase_features(profile)
-    erased += _leave_segments(profile, purposes)
+    _leave_segments(profile, purposes)
     profile.held = [purpose for purpose in profile.held if purpose not in purposes]
     if not profile.held:
         profile.delete()
-        return erased + 1
+        return erased
     profile.version += 1
     profile.save()
     return erased
@@ -148,8 +149,16 @@ def export_memberships(subject: uuid.UUID) -> dict[str, Any]:
 
 
 def erase_memberships(subject: uuid.UUID, purposes: Collection[str]) -> int:
+    """Take somebody off the lists, and out of the computed segments, that the purposes allowed."""
     rows = Membership.objects.filter(subject_key=subject, segment__purposes__overlap=sorted(purposes))
-    return rows.delete()[0]
+    left = rows.delete()[0]
+    profile = Profile.objects.select_for_update().filter(pk=subject).first()
+    if profile is None:
+        return left
+    left += _leave_segments(profile, purposes)
+    profile.version += 1
+    profile.save(update_fields=["segments", "version"])
+    return left
 
 
 def export_changes(subject: uuid.UUID) -> dict[str, Any]:
@@ -206,6 +215,36 @@ def _exposures_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
     return rows.order_by().distinct("subject_key")  # type: ignore[return-value]  # narrowed by its caller
 
 
+def _events(number: int) -> str:
+    return ngettext("%(number)s event", "%(number)s events", number) % {"number": number}
+
+
+def _facts(number: int) -> str:
+    said = ngettext("%(number)s entry of your profile", "%(number)s entries of your profile", number)
+    return said % {"number": number}
+
+
+def _segments(number: int) -> str:
+    return ngettext("%(number)s segment", "%(number)s segments", number) % {"number": number}
+
+
+def _shown(number: int) -> str:
+    said = ngettext(
+        "%(number)s note of what you were shown", "%(number)s notes of what you were shown", number
+    )
+    return said % {"number": number}
+
+
+def _changes(number: int) -> str:
+    said = ngettext("%(number)s entry about segments", "%(number)s entries about segments", number)
+    return said % {"number": number}
+
+
+def _messages(number: int) -> str:
+    said = ngettext("%(number)s message about you", "%(number)s messages about you", number)
+    return said % {"number": number}
+
+
 HOLDERS = (
     Holder(
         "exposures",
@@ -214,6 +253,20 @@ HOLDERS = (
         exposures.erase,
         _exposures_for,
         joining.rename_in("personalization_exposure"),
+        units=_shown,
+        forget=lambda subject, now: exposures.erase(subject, [PAGES]),
+        shorten=forgetting.forget_shown_before,
+    ),
+    Holder(
+        "memberships",
+        "Segments one is in",
+        export_memberships,
+        erase_memberships,
+        _memberships_for,
+        joining.rename_in("personalization_membership", once="segment_id"),
+        units=_segments,
+        known=knowledge.segments_known,
+        steer=knowledge.steer_segment,
     ),
     Holder(
         "profile",
@@ -222,15 +275,22 @@ HOLDERS = (
         erase_profile,
         _profiles_for,
         joining.join_profile,
+        units=_facts,
+        known=knowledge.facts_known,
+        steer=knowledge.steer_fact,
     ),
-    Holder("events", "Events", export_events, erase_events, _events_for, joining.join_events),
     Holder(
-        "memberships",
-        "Segments one is in",
-        export_memberships,
-        erase_memberships,
-        _memberships_for,
-        joining.rename_in("personalization_membership", once="segment_id"),
+        "events",
+        "Events",
+        export_events,
+        erase_events,
+        _events_for,
+        joining.join_events,
+        units=_events,
+        forget=forgetting.forget_all,
+        shorten=forgetting.forget_events_before,
+        known=knowledge.behaviour_known,
+        steer=knowledge.steer_behaviour,
     ),
     Holder(
         "changes",
@@ -239,6 +299,9 @@ HOLDERS = (
         erase_changes,
         _changes_for,
         joining.rename_in("personalization_segmentchange"),
+        units=_changes,
+        forget=forgetting.forget_changes,
+        shorten=forgetting.forget_changes_before,
     ),
     Holder(
         "webhooks",
@@ -247,6 +310,7 @@ HOLDERS = (
         told.erase,
         told.held,
         joining.rename_in("personalization_webhookdelivery"),
+        units=_messages,
     ),
     Holder(
         "triggers",
@@ -255,6 +319,7 @@ HOLDERS = (
         triggers.erase,
         triggers.held,
         joining.rename_in("personalization_triggerrun"),
+        units=_messages,
     ),
     Holder(
         "touched",

@@ -18,8 +18,9 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
 from cms.models import Site
+from consent.causes import cause_of
 from personalization.announcements import TRIES, retry_in
-from personalization.dead_letters import bury, cause_of
+from personalization.dead_letters import bury
 from personalization.folding import BATCH, bring_up
 from personalization.models import Profile, SegmentChange, Touched
 from personalization.segments.directory import directory_of

@@ -86,7 +86,7 @@ def _expire_purpose(site: Site, purpose: str, before: dt.datetime, now: dt.datet
             if gone:
                 cursor.execute(_DELETE, [list(column) for column in zip(*gone, strict=True)])
             if purpose == PURPOSE:
-                _work_out_again({row[0] for row in rows}, site, now)
+                work_out_again({row[0] for row in rows}, site, now)
         deleted += len(gone)
         if len(rows) < BATCH:
             return deleted
@@ -101,11 +101,11 @@ def _expire_name(site: Site, name: str, before: dt.datetime, now: dt.datetime) -
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_EXPIRE_NAME, [site.pk, name, before])
         subjects = [row[0] for row in cursor.fetchall()]
-        _work_out_again(set(subjects), site, now)
+        work_out_again(set(subjects), site, now)
     return len(subjects)
 
 
-def _work_out_again(subjects: Iterable[uuid.UUID], site: Site, now: dt.datetime) -> None:
+def work_out_again(subjects: Iterable[uuid.UUID], site: Site, now: dt.datetime) -> None:
     """Build the computed features anew from the events that are left, and let behaviour and segments follow."""
     rows = list(Profile.objects.select_for_update().filter(pk__in=list(subjects)).order_by("pk"))
     new, _ = unfolded({profile.pk: profile.folded_id for profile in rows})

@@ -20,8 +20,9 @@ from typing import Any, Final
 from celery import current_app
 from django.db import connection, transaction
 
+from consent.causes import cause_of
 from personalization.announcements import TRIES, retry_in
-from personalization.dead_letters import bury, cause_of
+from personalization.dead_letters import bury
 from personalization.folding import gates_of_subjects
 from personalization.models import TriggerRun
 

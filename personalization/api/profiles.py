@@ -21,11 +21,11 @@ from consent import access_log
 from consent.identities import owner_of
 from consent.merging import survivor
 from personalization.api.access import Key, require
-from personalization.ingest.message import Message
 from personalization.ingest.pipeline import as_type
-from personalization.ingest.store import Outcome, Sender, declared_traits, keep
+from personalization.ingest.store import Outcome, Sender, declared_traits
 from personalization.models import ApiKey, Event
 from personalization.portrait import MAX_EVENTS, Portrait, events_of, portrait_of
+from personalization.telling import tell
 
 PARTS: Final = ("traits", "features", "segments", "scores", "events")
 _DEFAULT: Final = ("traits", "features", "segments", "scores")
@@ -176,19 +176,7 @@ def _traits(body: Any, key: Key) -> Mapping[str, Any]:
 
 
 def _say(subject: uuid.UUID, traits: Mapping[str, Any], key: Key) -> Outcome:
-    now = timezone.now()
-    message = Message(
-        kind="identify",
-        name="identify",
-        message_id=uuid.uuid4().hex,
-        anonymous_id=str(subject),
-        user_id="",
-        user_hash="",
-        properties={},
-        traits=traits,
-        happened_at=now,
-    )
-    return keep([message], sender=Sender(key.prefix, True, key.site_id), now=now)
+    return tell(subject, traits, sender=Sender(key.prefix, True, key.site_id), now=timezone.now())
 
 
 def _on_record(kind: str, key: Key, portrait: Portrait, who: str) -> None:

@@ -184,6 +184,7 @@ class Statement:
             open_ = (
                 f"c.state ->> {quoted} = 'granted'"
                 f" AND coalesce((c.expires ->> {quoted})::double precision > extract(epoch FROM {NOW}), TRUE)"
+                f" AND coalesce(c.paused_until <= {NOW}, TRUE)"
             )
             if key in covered:
                 open_ += " AND NOT c.gpc"

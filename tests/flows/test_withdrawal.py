@@ -92,6 +92,7 @@ def test_every_holder_is_empty_after_the_worker_and_has_its_receipt(ada: Front) 
         "access_log",
         "webhooks",
         "triggers",
+        "requests",
     }
     ada.decide(personalization=False)
     assert work() == len(list(holders()))

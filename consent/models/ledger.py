@@ -49,6 +49,12 @@ class Purpose(models.Model):
         help_text="What happened is kept so long for this purpose; empty means the site's own time.",
     )
     min_age = models.PositiveSmallIntegerField(null=True, blank=True)
+    consent_mode = ArrayField(
+        models.CharField(max_length=30),
+        default=list,
+        blank=True,
+        help_text="The types of Google Consent Mode that this purpose grants, such as analytics_storage.",
+    )
     active = models.BooleanField(default=True)
     position = models.PositiveIntegerField(default=0)
     history = HistoricalRecords()
@@ -137,9 +143,29 @@ class ConsentState(models.Model):
     gpc = models.BooleanField(default=False)
     gpc_seen_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField()
+    paused_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then nothing is read, stored or deleted: a pause."
+    )
+    keep_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="What one did is kept so long at most: the person's own wish."
+    )
+    remind_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="How often one wishes to be reminded of all this; empty: never."
+    )
+    reminded_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [GinIndex(fields=["state"], name="consent_state_by_purpose")]
+        indexes = [
+            models.Index(
+                fields=["keep_days"],
+                condition=models.Q(keep_days__isnull=False),
+                name="consent_with_own_period",
+            ),
+            models.Index(
+                fields=["paused_until"], condition=models.Q(paused_until__isnull=False), name="consent_paused"
+            ),
+            GinIndex(fields=["state"], name="consent_state_by_purpose"),
+        ]
 
     def __str__(self) -> str:
         return f"Consent of {self.subject_id}"
@@ -218,6 +244,7 @@ class PropagationJob(models.Model):
         PENDING = "pending", "Waiting"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
+        UNDONE = "undone", "Taken back"
 
     consent_event = models.ForeignKey(ConsentEvent, on_delete=models.PROTECT, null=True, related_name="jobs")
     subject_key = models.UUIDField(db_index=True)
@@ -227,7 +254,10 @@ class PropagationJob(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     rows_affected = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
-    not_before = models.DateTimeField()
+    not_before = models.DateTimeField(help_text="When it is tried next.")
+    due_at = models.DateTimeField(
+        null=True, help_text="From when on it may be done: what is sealed waits for it."
+    )
     done_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
 

@@ -1,0 +1,99 @@
+"""What a decision did to what was kept: how much, in how many seconds; and to take it back while it is sealed.
+
+In: entries of the ledger that were written as one decision. Out: `Effect`. The numbers are those that each holder
+counted when it erased; while everything is sealed, those that it would count now.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.db import transaction
+
+from consent.enforcement import remind_worker
+from consent.holders import holders
+from consent.hot_store import Unavailable
+from consent.models import ConsentEvent, PropagationJob
+
+State = PropagationJob.State
+
+
+class Stage(StrEnum):
+    """How far the effect of a decision is."""
+
+    NONE = "none"
+    SEALED = "sealed"
+    WORKING = "working"
+    DONE = "done"
+    UNDONE = "undone"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What happened to what was kept; `units` are numbers with their words, such as "214 events"."""
+
+    stage: Stage
+    units: tuple[str, ...] = ()
+    seconds: float = 0.0
+    until: dt.datetime | None = None  # while it is sealed
+
+
+def effect_of(events: Sequence[ConsentEvent], *, now: dt.datetime) -> Effect:
+    """Return what a decision did."""
+    jobs = list(PropagationJob.objects.filter(consent_event__in=[event.pk for event in events]))
+    if not jobs:
+        return Effect(Stage.NONE)
+    states = {job.state for job in jobs}
+    due = max((job.due_at or job.created_at for job in jobs), default=now)
+    if states == {State.UNDONE}:
+        return Effect(Stage.UNDONE)
+    if State.PENDING in states and due > now:
+        return Effect(Stage.SEALED, foreseen(jobs[0].subject_key, jobs[0].purposes), until=due)
+    units = _in_words((job.holder, job.rows_affected) for job in jobs)
+    if State.PENDING in states:
+        return Effect(Stage.WORKING, units)
+    if State.FAILED in states:
+        return Effect(Stage.FAILED, units)
+    ended = max((job.done_at for job in jobs if job.done_at), default=due)
+    return Effect(Stage.DONE, units, max(0.0, (ended - due).total_seconds()))
+
+
+def foreseen(subject: uuid.UUID, purposes: Collection[str]) -> tuple[str, ...]:
+    """Return what would be deleted: each holder erases, and it is rolled back."""
+    found = []
+    with transaction.atomic():
+        for one in holders():
+            if one.units is not None:
+                try:
+                    found.append((one.name, one.erase(subject, purposes)))
+                except Unavailable:
+                    continue  # it cannot count now; it erases when it can
+        transaction.set_rollback(True)
+    return _in_words(found)
+
+
+def _in_words(found: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    words = {one.name: one.units for one in holders()}
+    counted: dict[object, int] = {}
+    for name, number in found:
+        if (units := words.get(name)) is not None:
+            counted[units] = counted.get(units, 0) + number
+    return tuple(units(number) for units, number in counted.items() if number)  # type: ignore[operator]  # keys are the functions
+
+
+def sealed_jobs(subject: uuid.UUID, *, now: dt.datetime) -> list[PropagationJob]:
+    """Return the duties that can still be taken back."""
+    return list(PropagationJob.objects.filter(subject_key=subject, state=State.PENDING, due_at__gt=now))
+
+
+@transaction.atomic
+def delete_now(subject: uuid.UUID, *, now: dt.datetime) -> int:
+    """Let what is sealed be deleted at once; return how many duties there were."""
+    sealed = PropagationJob.objects.filter(subject_key=subject, state=State.PENDING, due_at__gt=now)
+    number = sealed.update(due_at=now, not_before=now)
+    if number:
+        transaction.on_commit(remind_worker)
+    return number

@@ -1,0 +1,260 @@
+"""The rights of a person: each request is a row with a deadline, answered at once or by the worker.
+
+In: who asks for what, and how we know that it is them. Out: the row. Work is claimed with SKIP LOCKED and may be run again
+after any kill; the task is a hint. What a known user takes away or erases needs more than the browser's token, because a
+browser may be shared: such a request waits until the person proves who they are, or the office confirms it.
+"""
+
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import F
+from django.utils.translation import gettext as _
+
+from consent import access_log, exports
+from consent.causes import cause_of
+from consent.deadlines import due_at, regime_of
+from consent.decisions import How, decide, undo
+from consent.enforcement import MAX_ATTEMPTS
+from consent.erasure import erase
+from consent.hints import hint
+from consent.holders import holders
+from consent.identities import has_identifier
+from consent.models import ConsentState, PrivacyRequest, Subject
+
+log = logging.getLogger(__name__)
+Kind = PrivacyRequest.Kind
+State = PrivacyRequest.State
+COOLING: Final = dt.timedelta(minutes=10)  # in which an erasure can be taken back
+LEASE: Final = dt.timedelta(minutes=5)  # of a claim: longer than any export takes
+KEPT: Final = dt.timedelta(days=7)  # an export that nobody fetches
+TASK: Final = "consent.tasks.answer_requests"
+PROVEN: Final = frozenset({"user", "key", "staff"})
+WITH_PROOF: Final = frozenset({Kind.EXPORT, Kind.ERASE})
+
+
+class NobodyAsks(LookupError):
+    """A right that needs somebody, asked for by nobody."""
+
+
+def ask(
+    kind: str,
+    subject: uuid.UUID,
+    *,
+    channel: str,
+    verification: str,
+    now: dt.datetime,
+    details: Mapping[str, Any] | None = None,
+    delay: dt.timedelta = dt.timedelta(),
+    done: bool = False,
+) -> PrivacyRequest:
+    """Write a request down; `done` where it is answered in the same transaction. Raises NobodyAsks."""
+    person = Subject.objects.filter(pk=subject).first()
+    if person is None:
+        raise NobodyAsks
+    regime = regime_of(person.jurisdiction, kind)
+    proven = verification in PROVEN or kind not in WITH_PROOF or not has_identifier(subject, "user")
+    state = State.DONE if done else State.WAITING if proven else State.VERIFYING
+    row = PrivacyRequest.objects.create(
+        site_id=person.site_id,
+        kind=kind,
+        subject_key=subject,
+        regime=regime,
+        channel=channel,
+        verification=verification,
+        state=state,
+        received_at=now,
+        due_at=due_at(kind, regime, now),
+        not_before=now + delay,
+        done_at=now if done else None,
+        details=dict(details or {}),
+    )
+    if state == State.WAITING:
+        transaction.on_commit(remind_worker)
+    return row
+
+
+def remind_worker() -> None:
+    """Hint that somebody waits; without a worker the sweep finds them."""
+    hint(TASK)
+
+
+# -- at once ------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def reset(subject: uuid.UUID, *, channel: str, verification: str, now: dt.datetime) -> PrivacyRequest:
+    """Forget what somebody did; what they declared and decided stays."""
+    counts = {one.name: one.forget(subject, now) for one in holders() if one.forget is not None}
+    details = {"deleted": counts}
+    return ask(
+        Kind.RESET, subject, channel=channel, verification=verification, now=now, details=details, done=True
+    )
+
+
+@transaction.atomic
+def object_to(
+    kind: str,
+    subject: uuid.UUID,
+    purposes: "list[str]",
+    *,
+    how: How,
+    channel: str,
+    verification: str,
+    now: dt.datetime,
+) -> PrivacyRequest:
+    """Refuse purposes as an objection or an opt-out: the ledger and every holder follow, and the request is on record."""
+    decide(subject, dict.fromkeys(purposes, False), how=how, now=now)
+    details = {"purposes": purposes}
+    return ask(kind, subject, channel=channel, verification=verification, now=now, details=details, done=True)
+
+
+# -- an erasure that can be taken back for ten minutes --------------------------------------------------
+
+
+@transaction.atomic
+def ask_to_be_erased(
+    subject: uuid.UUID, *, channel: str, verification: str, how: How, now: dt.datetime
+) -> PrivacyRequest:
+    """Close everything at once, and erase after ten minutes; what needs a proof first is closed, too."""
+    row = ConsentState.objects.filter(pk=subject).first()
+    open_ = [purpose for purpose, state in (row.state if row else {}).items() if state == "granted"]
+    if open_:
+        decide(subject, dict.fromkeys(open_, False), how=how, now=now)
+    return ask(Kind.ERASE, subject, channel=channel, verification=verification, now=now, delay=COOLING)
+
+
+@transaction.atomic
+def take_back(request: PrivacyRequest, *, how: How, now: dt.datetime) -> bool:
+    """Take back an erasure that was not carried out yet; return False when it is too late."""
+    waiting = PrivacyRequest.objects.select_for_update().filter(
+        pk=request.pk, kind=Kind.ERASE, state__in=[State.WAITING, State.VERIFYING], not_before__gt=now
+    )
+    if not waiting.update(state=State.UNDONE, done_at=now):
+        return False
+    if request.subject_key is not None:
+        undo(request.subject_key, how=how, now=now)
+    return True
+
+
+def confirm(request: PrivacyRequest, *, verification: str, now: dt.datetime) -> bool:
+    """Let a request go on whose sender has proved who they are; return False when it did not wait for that."""
+    waiting = PrivacyRequest.objects.filter(pk=request.pk, state=State.VERIFYING)
+    found = bool(waiting.update(state=State.WAITING, verification=verification))
+    if found:
+        transaction.on_commit(remind_worker)
+    return found
+
+
+def refuse(request: PrivacyRequest, *, answer: str, now: dt.datetime) -> bool:
+    """Refuse a request with a sentence for the person; return False when it is answered already."""
+    open_ = PrivacyRequest.objects.filter(
+        pk=request.pk, state__in=[State.VERIFYING, State.WAITING, State.FAILED]
+    )
+    return bool(open_.update(state=State.REFUSED, answer=answer, done_at=now))
+
+
+# -- by the worker --------------------------------------------------------------------------------------
+
+
+def answer(*, now: dt.datetime) -> int:
+    """Answer what is due, and forget exports that nobody fetched; return how many were answered."""
+    expired = PrivacyRequest.objects.filter(state=State.READY, result_expires__lte=now)
+    expired.update(state=State.EXPIRED, result_enc=None)
+    answered = 0
+    while (row := _claimed(now)) is not None:
+        answered += _answer(row, now)
+    return answered
+
+
+@transaction.atomic
+def _claimed(now: dt.datetime) -> PrivacyRequest | None:
+    """Claim one request; who dies over it is followed when the claim runs out."""
+    waiting = PrivacyRequest.objects.select_for_update(skip_locked=True).filter(
+        kind__in=[Kind.EXPORT, Kind.ERASE], state__in=[State.WAITING, State.WORKING], not_before__lte=now
+    )
+    row = waiting.order_by("received_at").first()
+    if row is None:
+        return None
+    row.state, row.attempts, row.not_before = State.WORKING, row.attempts + 1, now + LEASE
+    row.save(update_fields=["state", "attempts", "not_before"])
+    return row
+
+
+def _answer(row: PrivacyRequest, now: dt.datetime) -> bool:
+    try:
+        if row.kind == Kind.ERASE:
+            _erase(row, now)
+        else:
+            _export(row, now)
+    except Exception as error:  # noqa: BLE001  # one person's failure must not stop the others' requests
+        row.error = cause_of(error)
+        log.error("a request failed: %s", row.error, extra={"request": str(row.pk)})
+        row.state = State.FAILED if row.attempts >= MAX_ATTEMPTS else State.WAITING
+        row.not_before = now + dt.timedelta(seconds=min(300, 2**row.attempts))
+        row.save(update_fields=["state", "error", "not_before"])
+        return False
+    return True
+
+
+@transaction.atomic
+def _erase(row: PrivacyRequest, now: dt.datetime) -> None:
+    if row.subject_key is not None:
+        erase(row.subject_key, now=now, actor=access_log.VISITOR)
+    PrivacyRequest.objects.filter(pk=row.pk).update(
+        state=State.DONE, done_at=now, subject_key=None, details={}, error=""
+    )
+
+
+def _export(row: PrivacyRequest, now: dt.datetime) -> None:
+    subject = row.subject_key
+    if subject is None or not Subject.objects.filter(pk=subject).exists():
+        PrivacyRequest.objects.filter(pk=row.pk).update(
+            state=State.DONE, done_at=now, answer=_("There is nobody.")
+        )
+        return
+    access_log.note(
+        access_log.Kind.EXPORT_MADE, actor=access_log.VISITOR, now=now, subject=subject, place=row.channel
+    )
+    PrivacyRequest.objects.filter(pk=row.pk).update(parts=len(list(holders())) + 1, parts_done=0)
+    sealed = exports.sealed(
+        subject, language=row.details.get("language", "en"), now=now, progress=lambda: _one_more(row)
+    )
+    PrivacyRequest.objects.filter(pk=row.pk).update(
+        state=State.READY,
+        done_at=now,
+        result_enc=sealed,
+        result_expires=now + KEPT,
+        parts_done=F("parts"),
+        error="",
+    )
+
+
+def _one_more(row: PrivacyRequest) -> None:
+    """Note that one part is done; outside of any transaction, so that it is seen."""
+    PrivacyRequest.objects.filter(pk=row.pk).update(parts_done=F("parts_done") + 1)
+
+
+@transaction.atomic
+def fetch(request_id: uuid.UUID, *, now: dt.datetime) -> bytes | None:
+    """Return an export, once: it is forgotten with that. None when it was fetched, has run out, or is not ready."""
+    row = (
+        PrivacyRequest.objects.select_for_update()
+        .filter(pk=request_id, kind=Kind.EXPORT, state=State.READY, result_expires__gt=now)
+        .first()
+    )
+    if row is None or row.subject_key is None or row.result_enc is None:
+        return None
+    content = exports.unsealed(row.subject_key, bytes(row.result_enc))
+    row.state, row.result_enc = State.DONE, None
+    row.save(update_fields=["state", "result_enc"])
+    return content
+
+
+def requests_of(subject: uuid.UUID) -> "list[PrivacyRequest]":
+    """Return what somebody asked for, the newest first."""
+    return list(PrivacyRequest.objects.filter(subject_key=subject).defer("result_enc")[:50])

@@ -1,0 +1,57 @@
+"""Forget what somebody did, all of it or what is older than a moment; what they declared and decided stays.
+
+In: a subject. Out: how many things were deleted. The profile is worked out again from what is left, and pages follow
+with the next request.
+"""
+
+import datetime as dt
+import uuid
+
+from django.db import transaction
+
+from personalization.fold import Features
+from personalization.folding import touch
+from personalization.models import Event, Exposure, Profile, SegmentChange, Touched
+from personalization.profiles import forget_snapshot, set_features
+from personalization.retention import work_out_again
+
+
+@transaction.atomic
+def forget_all(subject: uuid.UUID, now: dt.datetime) -> int:
+    """Delete every event of a subject, and what was worked out of them."""
+    profile = Profile.objects.select_for_update().filter(pk=subject).first()
+    deleted = Event.objects.filter(subject_key=subject).delete()[0]
+    Touched.objects.filter(subject_key=subject).delete()
+    if profile is not None:
+        set_features(profile, Features())
+        profile.features = {"said": said} if (said := profile.features.get("said")) else {}
+        profile.behaviour, profile.due_at = {}, None
+        profile.version += 1
+        profile.save()
+        touch([subject], site_id=profile.site_id, now=now)
+    transaction.on_commit(lambda: forget_snapshot(subject))
+    return deleted
+
+
+@transaction.atomic
+def forget_events_before(subject: uuid.UUID, before: dt.datetime, now: dt.datetime) -> int:
+    """Delete the events before a moment, and work the profile out again."""
+    deleted = Event.objects.filter(subject_key=subject, happened_at__lt=before).delete()[0]
+    profile = Profile.objects.filter(pk=subject).select_related("site").first()
+    if deleted and profile is not None:
+        work_out_again([subject], profile.site, now)
+        Profile.objects.filter(pk=subject).update(version=profile.version + 1)
+    transaction.on_commit(lambda: forget_snapshot(subject))
+    return deleted
+
+
+def forget_changes(subject: uuid.UUID, now: dt.datetime) -> int:
+    return SegmentChange.objects.filter(subject_key=subject).delete()[0]
+
+
+def forget_changes_before(subject: uuid.UUID, before: dt.datetime, now: dt.datetime) -> int:
+    return SegmentChange.objects.filter(subject_key=subject, at__lt=before).delete()[0]
+
+
+def forget_shown_before(subject: uuid.UUID, before: dt.datetime, now: dt.datetime) -> int:
+    return Exposure.objects.filter(subject_key=subject, at__lt=before).delete()[0]
