@@ -4,7 +4,7 @@ from playwright.sync_api import Locator, Page, expect
 
 PATHS = ("/", "/outdoor", "/grocery", "/about", "/p/ridgeline-boots", "/p/fjord-tent", "/p/morning-roast")
 # What the script adds to the finished page, and what is different in each answer anyway.
-ADDED = ".consent, .dock, .why, .toast, .buy, script[data-write-key]"
+ADDED = "tessera-consent, .withdrawal, .dock, .why, .toast, .buy, script[data-write-key]"
 
 
 def open_shop(page: Page, path: str = "/") -> None:
@@ -17,13 +17,18 @@ def open_shop(page: Page, path: str = "/") -> None:
 
 def banner(page: Page) -> Locator:
     """Return the question for consent."""
-    return page.get_by_role("region", name="May this shop remember you?")
+    return page.get_by_role("dialog", name="May this shop remember you?")
+
+
+def choices(page: Page) -> Locator:
+    """Return the second layer of the question."""
+    return page.get_by_role("dialog", name="What you allow")
 
 
 def answer(page: Page, words: str) -> None:
-    """Answer the question and wait for the page that follows from it."""
+    """Answer the question, on whichever layer, and wait for the page that follows from it."""
     with page.expect_navigation():
-        banner(page).get_by_role("button", name=words).click()
+        page.get_by_role("dialog").get_by_role("button", name=words).click()
     expect(page.locator(".dock")).to_be_visible()
 
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.running import System
-from tests.e2e.shop import PATHS, answer, banner, become, hero, open_shop, served
+from tests.e2e.shop import PATHS, answer, banner, become, choices, hero, open_shop, served
 
 pytestmark = pytest.mark.e2e
 
@@ -116,7 +116,7 @@ def test_an_order_shows_on_the_next_page(page: Page, picture: Callable[..., None
 def test_the_shop_speaks_german(page: Page, picture: Callable[..., None]) -> None:
     open_shop(page, "/?locale=de")
     expect(page.locator("html")).to_have_attribute("lang", "de")
-    asked = page.get_by_role("region", name="Darf sich dieser Laden an dich erinnern?")
+    asked = page.get_by_role("dialog", name="Darf sich dieser Laden an dich erinnern?")
     with page.expect_navigation():
         asked.get_by_role("button", name="Alles erlauben").click()
     expect(page.locator("h1")).to_have_text("Finde, was zu dir passt")
@@ -152,12 +152,12 @@ def test_choosing_single_purposes_is_possible_and_readable(
 ) -> None:
     open_shop(page)
     banner(page).get_by_role("button", name="Choose").click()
-    boxes = banner(page).get_by_role("checkbox")
-    assert boxes.count() >= 2
-    assert all(not box.is_checked() for box in boxes.all())
+    switches = choices(page).get_by_role("switch")
+    assert switches.count() >= 2
+    assert all(not switch.is_checked() for switch in switches.all())
     assert violations(page) == ""
     picture(page, "choices", full_page=False)
-    banner(page).locator("input[name=personalization]").check()
+    choices(page).get_by_role("switch", name="Personal content").check()
     answer(page, "Save my choice")
     assert hero(page) == "Discover your perfect fit"
 

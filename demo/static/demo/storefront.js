@@ -1,10 +1,11 @@
 /**
- * What the demo shop adds to its finished pages: asking for consent, sending events, saying why, changing persona.
+ * What the demo shop adds to its finished pages: sending events, saying why, changing persona, the ways to one's privacy.
  *
- * In: the page as the server rendered it (`data-path`, `data-locale`, `data-buy`, `data-slot`). Out: requests to the
- * public API of the same origin. The script stores nothing: no cookie, no localStorage. The visitor's token lives in a
- * cookie that scripts cannot read. No event leaves before a purpose is granted, and the snippet that tells what was seen
- * is loaded only then. Without this script the shop still reads.
+ * In: the page as the server rendered it (`data-path`, `data-locale`, `data-buy`, `data-slot`), and what the banner knows
+ * of consent (`tessera.consent`, loaded before this). Out: requests to the public API of the same origin. The script
+ * stores nothing: no cookie, no localStorage. The visitor's token lives in a cookie that scripts cannot read. No event
+ * leaves before a purpose is granted, and the snippet that tells what was seen is loaded only then. Without this script
+ * the shop still reads.
  */
 
 const body = document.body;
@@ -13,17 +14,8 @@ const OPTIONAL = ["analytics", "personalization", "profiling"];
 
 const WORDS = {
   en: {
-    consentTitle: "May this shop remember you?",
-    consentFallback: "Only if you agree do we keep what you look at and buy, to show you what fits. A no changes nothing about the shop.",
-    accept: "Accept all",
-    refuse: "Refuse all",
-    choose: "Choose",
-    save: "Save my choice",
-    purposes: "What you allow",
-    gpc: "Your browser sends Global Privacy Control. We honour it.",
-    superseded: "The wording has changed in the meantime. Please read it again.",
-    failed: "That did not work. Nothing has changed; please try again.",
     privacy: "Privacy",
+    withdraw: "Take back everything I allowed",
     why: "Why this?",
     whyTitle: "Why this page?",
     dock: "About this page",
@@ -45,17 +37,8 @@ const WORDS = {
     theDefault: "the default",
   },
   de: {
-    consentTitle: "Darf sich dieser Laden an dich erinnern?",
-    consentFallback: "Nur wenn du zustimmst, behalten wir, was du ansiehst und kaufst, um dir Passendes zu zeigen. Ein Nein ändert am Laden nichts.",
-    accept: "Alles erlauben",
-    refuse: "Alles ablehnen",
-    choose: "Auswählen",
-    save: "Auswahl speichern",
-    purposes: "Was du erlaubst",
-    gpc: "Dein Browser sendet Global Privacy Control. Wir halten uns daran.",
-    superseded: "Der Text hat sich inzwischen geändert. Bitte lies ihn noch einmal.",
-    failed: "Das hat nicht geklappt. Es hat sich nichts geändert; bitte versuche es noch einmal.",
     privacy: "Datenschutz",
+    withdraw: "Alles zurücknehmen, was ich erlaubt habe",
     why: "Warum das?",
     whyTitle: "Warum diese Seite?",
     dock: "Zu dieser Seite",
@@ -132,103 +115,30 @@ async function ask(path, options = {}) {
   return { status: response.status, data: isJson ? await response.json() : null };
 }
 
-/* Consent */
+/* Consent: the banner asks; the shop reads what came of it, and shows the page that follows from a decision */
 
-const granted = (consent) => OPTIONAL.filter((purpose) => consent?.purposes?.[purpose] === "granted");
-const optionalPurposes = (consent) => consent.notice.purposes.filter((purpose) => !purpose.required);
+const granted = ({ purposes }) => OPTIONAL.filter((purpose) => purposes[purpose] === "granted");
 
-async function readConsent() {
-  const { status, data } = await ask("/api/v1/consent");
-  return status === 200 ? data : null;
-}
+/** Wait for what the banner knows; without the banner nothing is allowed. */
+const readConsent = () =>
+  new Promise((done) => {
+    const banner = window.tessera?.consent;
+    if (!banner) return done(null);
+    banner.onChange((consent, mode) => (mode === "load" ? done(consent) : location.reload()));
+  });
 
-/** Send a decision; the page is then read again, so that it shows what the decision means. */
-async function decide(consent, purposes, banner) {
-  const buttons = banner.querySelectorAll("button");
-  buttons.forEach((button) => (button.disabled = true));
-  const decision = { purposes, notice: consent.notice.version };
-  if (consent.served) decision.served = consent.served;
-  const { status } = await ask("/api/v1/consent", {
-    method: "PUT",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(decision),
-  }).catch(() => ({ status: 0 }));
-  if (status === 200) return location.reload();
-  buttons.forEach((button) => (button.disabled = false));
-  if (status === 409) return reopen(banner);
-  banner.querySelector("[role=status]").textContent = words.failed;
-}
-
-async function reopen(banner) {
-  const consent = await readConsent();
-  banner.remove();
-  if (consent) openConsent(consent, words.superseded);
-}
-
-const everything = (consent, value) => Object.fromEntries(optionalPurposes(consent).map(({ key }) => [key, value]));
-
-function choice(consent, purpose) {
-  const id = `purpose-${purpose.key}`;
-  const box = make("input", { type: "checkbox", id, name: purpose.key, "aria-describedby": `${id}-about` });
-  box.checked = consent.purposes[purpose.key] === "granted";
-  return make(
-    "div",
-    { class: "choice" },
-    box,
-    make("label", { for: id }, purpose.title),
-    make("span", { id: `${id}-about` }, purpose.summary ?? ""),
-  );
-}
-
-function choices(consent, banner) {
-  const save = () => {
-    const boxes = [...fieldset.querySelectorAll("input")];
-    decide(consent, Object.fromEntries(boxes.map((box) => [box.name, box.checked])), banner);
-  };
-  const fieldset = make(
-    "fieldset",
-    { hidden: true },
-    make("legend", {}, words.purposes),
-    ...optionalPurposes(consent).map((purpose) => choice(consent, purpose)),
-    make("button", { type: "button", onclick: save }, words.save),
-  );
-  return fieldset;
-}
-
-/** Show the three answers; two of them are the same button with another word. */
-function openConsent(consent, message = "") {
-  document.querySelector(".consent")?.remove();
-  const banner = make("section", { class: "consent", role: "region", "aria-labelledby": "consent-title", tabindex: "-1" });
-  const fieldset = choices(consent, banner);
-  const open = ({ currentTarget }) => {
-    fieldset.hidden = !fieldset.hidden;
-    currentTarget.setAttribute("aria-expanded", String(!fieldset.hidden));
-    if (!fieldset.hidden) fieldset.querySelector("input")?.focus();
-  };
-  banner.append(
-    make("h2", { id: "consent-title" }, words.consentTitle),
-    make("p", {}, consent.notice.summary || words.consentFallback),
-    consent.signals?.gpc ? make("p", { class: "fine" }, words.gpc) : "",
-    make("p", { role: "status", class: "eyebrow" }, message),
-    make(
-      "div",
-      { class: "consent__buttons" },
-      make("button", { type: "button", onclick: () => decide(consent, everything(consent, true), banner) }, words.accept),
-      make("button", { type: "button", onclick: () => decide(consent, everything(consent, false), banner) }, words.refuse),
-      make("button", { type: "button", class: "quiet", "aria-expanded": "false", onclick: open }, words.choose),
-    ),
-    fieldset,
-  );
-  banner.addEventListener("keydown", (event) => event.key === "Escape" && !consent.ask.needed && banner.remove());
-  document.querySelector(".skip").after(banner);
-  return banner;
+/** One click takes back what one click gave: at the end of every page, for whoever allowed something. */
+function addWithdrawal(consent) {
+  if (!consent || !granted(consent).length) return;
+  const button = make("button", { type: "button", class: "quiet", "data-tessera-consent": "refuse" }, words.withdraw);
+  document.querySelector(".footer")?.append(make("p", { class: "withdrawal" }, button));
 }
 
 /* Events */
 
 /** Return a sender of events, or null while nothing is allowed. */
 function sender(consent, writeKey) {
-  if (!writeKey || !consent?.visitor_id || granted(consent).length === 0) return null;
+  if (!writeKey || !consent?.visitorId || granted(consent).length === 0) return null;
   return (event, properties) => {
     const now = new Date().toISOString();
     const message = {
@@ -236,7 +146,7 @@ function sender(consent, writeKey) {
       type: "track",
       event,
       messageId: `web-${crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`}`,
-      anonymousId: consent.visitor_id,
+      anonymousId: consent.visitorId,
       originalTimestamp: now,
       sentAt: now,
       context: { locale, userAgent: navigator.userAgent, page: { path: body.dataset.path, title: document.title } },
@@ -345,20 +255,21 @@ function whySlots({ slots }) {
     .flatMap(([slot, items]) => [make("h3", {}, slot), make("ul", {}, ...items.map((item, i) => whyRow(slot, item, i)))]);
 }
 
-function whyUsed({ decision }, consent) {
-  const titles = Object.fromEntries((consent?.notice.purposes ?? []).map(({ key, title }) => [key, title]));
+function whyUsed({ decision }, purposes) {
+  const titles = Object.fromEntries(purposes.map(({ key, title }) => [key, title]));
   const used = decision.purposes.map((purpose) => titles[purpose] ?? purpose);
   return make("p", { class: "why__summary" }, used.length ? words.whyUsed + used.join(", ") + "." : words.whyNothing);
 }
 
-async function fillWhy(content, consent) {
+async function fillWhy(content) {
   content.replaceChildren(make("p", {}, words.loading));
-  const { status, data } = await ask(pageAddress()).catch(() => ({ status: 0 }));
-  if (status !== 200) return content.replaceChildren(make("p", {}, words.whyFailed));
-  content.replaceChildren(whyUsed(data, consent), ...whySlots(data));
+  const addresses = [pageAddress(), `/api/v1/consent?locale=${locale}`];
+  const [page, consent] = await Promise.all(addresses.map((address) => ask(address).catch(() => ({ status: 0 }))));
+  if (page.status !== 200) return content.replaceChildren(make("p", {}, words.whyFailed));
+  content.replaceChildren(whyUsed(page.data, consent.data?.notice.purposes ?? []), ...whySlots(page.data));
 }
 
-function whyPanel(toggle, consent) {
+function whyPanel(toggle) {
   const content = make("div", { "aria-live": "polite" });
   const close = make("button", { type: "button", class: "quiet", onclick: () => show(false) }, words.close);
   const panel = make(
@@ -372,7 +283,7 @@ function whyPanel(toggle, consent) {
     toggle.setAttribute("aria-expanded", String(open));
     if (!open) document.querySelectorAll(".is-shown").forEach((element) => element.classList.remove("is-shown"));
     (open ? close : toggle).focus();
-    if (open) fillWhy(content, consent);
+    if (open) fillWhy(content);
   };
   toggle.addEventListener("click", () => show(panel.hidden));
   panel.addEventListener("keydown", (event) => event.key === "Escape" && show(false));
@@ -405,10 +316,10 @@ function personaForm({ personas, current }) {
 
 function addDock(toolbar, consent) {
   const why = make("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "why" }, words.why);
-  const privacy = make("button", { type: "button", class: "quiet", onclick: () => openConsent(consent).focus() }, words.privacy);
+  const privacy = make("button", { type: "button", class: "quiet", "data-tessera-consent": "open" }, words.privacy);
   const dock = make("div", { class: "dock", role: "region", "aria-label": words.dock });
   dock.append(toolbar ? personaForm(toolbar) : "", consent ? privacy : "", why);
-  body.append(whyPanel(why, consent), dock);
+  body.append(whyPanel(why), dock);
 }
 
 /** Keep the language that was chosen in the address, as the masthead does. */
@@ -429,14 +340,14 @@ function notice(writeKey) {
 async function start() {
   keepLocale();
   const [consent, toolbar] = await Promise.all([
-    readConsent().catch(() => null),
+    readConsent(),
     ask("/demo/toolbar").catch(() => ({ status: 0 })),
   ]);
   const tools = toolbar.status === 200 ? toolbar.data : null;
   const send = sender(consent, tools?.write_key);
   addButtons(send);
   addDock(tools, consent);
-  if (consent?.ask.needed) openConsent(consent);
+  addWithdrawal(consent);
   noteProduct(send);
   if (send && tools) notice(tools.write_key);
 }

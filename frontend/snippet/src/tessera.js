@@ -4,17 +4,19 @@
  * memory; without it they are forgotten, and nothing is stored in the browser.
  *
  * <script src="…/tessera.js" data-write-key="KEY" defer></script>
- * `data-host` names another origin of the API, `data-token` the visitor's token where no cookie of that origin is sent.
- * `tessera.track(name, properties)` sends an event of the page's own; the event `consentchange` on the document has
- * consent read again. A message that cannot be sent is kept (at most a hundred, in this browser) and tried again with
- * the same messageId.
+ * `data-host` names another origin of the API, `data-token` the visitor's token where no cookie of that origin is sent;
+ * without it the one counts that the banner (frontend/consent) keeps there.
+ * `tessera.track(name, properties)` sends an event of the page's own; the event `consentchange` on the document stops at
+ * once what its `detail.purposes` do not grant, and has consent read again. A message that cannot be sent is kept (at most
+ * a hundred, in this browser) and tried again with the same messageId.
  */
 
 const script = document.currentScript;
-const { writeKey, host, token } = script.dataset;
+const { writeKey, host, token: given } = script.dataset;
 const root = host || new URL(script.src).origin;
 const credentials = root === location.origin ? "same-origin" : "omit";
 const KEPT = "tessera.queue";
+const TOKEN = "tessera.token"; // the banner's, on another origin than the API's
 const MOST = 100;
 const WAITING = 50;
 const DETAILS = new Set(["Page Left", "Placement Hovered", "Form Abandoned", "Clicked Repeatedly"]); // for statistics alone
@@ -26,10 +28,26 @@ let queue = [];
 let failures = 0;
 let timer = 0;
 let sending = false;
+let reading = 0;
+let token = given;
 
 // -- consent ----------------------------------------------------------------------------------------
 
+const grantedIn = (purposes) => new Set(["analytics", "personalization", "profiling"].filter((purpose) => purposes?.[purpose] === "granted"));
+const permitted = ({ event }) => allowed.has("analytics") || !DETAILS.has(event);
+
+function readToken() {
+  if (given || credentials !== "omit") return;
+  try {
+    token = localStorage.getItem(TOKEN);
+  } catch {
+    // a browser that keeps nothing has no token
+  }
+}
+
 async function readConsent() {
+  const turn = (reading += 1);
+  readToken();
   const refused = !token && /(^|; )tessera_consent=refused/.test(document.cookie);
   let answer = { visitor_id: null, purposes: {} };
   try {
@@ -37,17 +55,32 @@ async function readConsent() {
   } catch {
     if (allowed) return; // what was known goes on being so; at the first time nothing is known
   }
+  if (turn !== reading) return; // asked again meanwhile: this may be older than a withdrawal
   visitor = answer.visitor_id;
-  allowed = new Set(["analytics", "personalization", "profiling"].filter((purpose) => visitor && answer.purposes?.[purpose] === "granted"));
+  allowed = grantedIn(visitor && answer.purposes);
   const before = waiting;
   waiting = [];
   if (!allowed.size) {
     queue = [];
     return void localStorage.removeItem(KEPT);
   }
-  queue = [...stored(), ...queue];
+  queue = [...stored(), ...queue].filter(permitted);
   before.forEach(put);
   soon();
+}
+
+/** Stop at once what is not granted any more: the API's own word comes later. */
+function narrow(purposes) {
+  const still = grantedIn(purposes);
+  allowed = new Set([...allowed].filter((purpose) => still.has(purpose)));
+  queue = allowed.size ? queue.filter(permitted) : [];
+  keep();
+}
+
+function changed({ detail }) {
+  if (detail?.mode === "load") return; // the banner has read what is read here too
+  if (detail?.purposes && allowed) narrow(detail.purposes);
+  readConsent();
 }
 
 // -- the queue --------------------------------------------------------------------------------------
@@ -72,7 +105,7 @@ function keep() {
 }
 
 function put(message) {
-  if (DETAILS.has(message.event) && !allowed.has("analytics")) return;
+  if (!permitted(message)) return;
   queue.push({ ...message, anonymousId: visitor });
   keep();
 }
@@ -199,9 +232,9 @@ function leave() {
 document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); else since = Date.now(); });
 addEventListener("pagehide", leave);
 addEventListener("online", () => { failures = 0; soon(); });
-document.addEventListener("consentchange", readConsent);
+document.addEventListener("consentchange", changed);
 
-window.tessera = { track, page: (properties) => send("page", "", { title: document.title, ...properties }) };
+window.tessera = { ...window.tessera, track, page: (properties) => send("page", "", { title: document.title, ...properties }) };
 tessera.page({ referrer: document.referrer || undefined, ...(script.dataset.page ? JSON.parse(script.dataset.page) : {}) });
 for (const place of document.querySelectorAll("[data-placement]")) eyes.observe(place);
 readConsent();
