@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,6 +123,11 @@ def export() -> int:
 def published() -> list[dict[str, Any]]:
     """Return the checkpoints as everybody may see them, the oldest first: those outside the database."""
     return list(lines.read(ledger_file()))
+
+
+def published_from(n: int, *, most: int) -> list[dict[str, Any]]:
+    """Return at most so many published checkpoints from this number on."""
+    return list(islice(lines.since(ledger_file(), n), most))
 
 
 Proof = tuple[dict[str, Any], list[Step]]

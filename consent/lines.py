@@ -7,7 +7,7 @@ left out when it is read.
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -31,3 +31,42 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             if line.endswith(b"\n"):
                 yield orjson.loads(line)
+
+
+def since(path: Path, n: int) -> Iterator[dict[str, Any]]:
+    """Yield the lines whose `n` is at least this, each once; the first is found by halving, however long the file is."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(_first_since(file, n))
+        while (line := _next(file)) is not None:
+            if line["n"] >= n:
+                yield line
+                n = line["n"] + 1
+
+
+def _first_since(file: BinaryIO, n: int) -> int:
+    """Return where the first line starts whose `n` is at least this; lines are written in the order of `n`."""
+    low, high = 0, file.seek(0, os.SEEK_END)
+    while low < high:
+        middle = (low + high) // 2
+        file.seek(max(middle - 1, 0))
+        if middle:
+            file.readline()  # to the end of the line that the middle fell into
+        line = _next(file)
+        if line is not None and line["n"] < n:
+            low = file.tell()
+        else:
+            high = middle
+    return low
+
+
+def _next(file: BinaryIO) -> dict[str, Any] | None:
+    """Return the next line that is whole, or None at the end."""
+    for line in iter(file.readline, b""):
+        try:
+            read: dict[str, Any] = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        return read
+    return None

@@ -168,6 +168,15 @@ def test_a_rewrite_of_ledger_and_checkpoints_contradicts_a_receipt_that_was_save
         (lambda r: r["ledger"][0].update(path=[{"side": "left", "hash": "0" * 64}]), "does not lead"),
         (lambda r: r.update(ledger=[]), "no receipt"),
         (lambda r: r["ledger"].append("nonsense"), "cannot be read"),
+        (
+            lambda r: r["purposes"][0].update(event_state="refused"),
+            "purposes/personalization/event_state is not",
+        ),
+        (lambda r: r["purposes"].append(r["purposes"][0]), "purposes is not what the ledger's entries say"),
+        (lambda r: r.update(event_time="2026-01-01T00:00:00Z"), "event_time is not what"),
+        (lambda r: r.update(pii_principal_id=str(uuid.uuid4())), "pii_principal_id is not what"),
+        (lambda r: r.pop("purposes"), "own words cannot be read"),
+        (lambda r: r.update(ledger_key="another"), "names another key"),
     ],
 )
 def test_a_forged_receipt_fails_and_says_where(
