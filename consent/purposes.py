@@ -51,13 +51,15 @@ def _texts(purposes: list[Purpose]) -> dict[str, Any]:
     return {
         locale: {
             "summary": SUMMARY.get(locale, SUMMARY["en"]),
-            "purposes": [_text(purpose, locale) for purpose in purposes],
+            "purposes": [text_of(purpose, locale) for purpose in purposes],
         }
         for locale in locales
     }
 
 
-def _text(purpose: Purpose, locale: str) -> dict[str, Any]:
+def text_of(purpose: Purpose, locale: str) -> dict[str, Any]:
+    """Return the words of a purpose in a locale or its fallback, as a notice spells them."""
+
     def said(words: Mapping[str, str]) -> str:
         return words.get(locale) or words.get("en") or ""
 

@@ -205,6 +205,11 @@ def _answer(row: PrivacyRequest, now: dt.datetime) -> bool:
 def _erase(row: PrivacyRequest, now: dt.datetime) -> None:
     if row.subject_key is not None:
         erase(row.subject_key, now=now, actor=access_log.VISITOR)
+    is_erased(row, now=now)
+
+
+def is_erased(row: PrivacyRequest, *, now: dt.datetime) -> None:
+    """Note that an erasure was carried out; the row stays, without its subject."""
     PrivacyRequest.objects.filter(pk=row.pk).update(
         state=State.DONE, done_at=now, subject_key=None, details={}, error=""
     )

@@ -5,6 +5,7 @@ Each view translates, makes one call into `consent.decisions`, and translates ba
 
 import datetime as dt
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +29,7 @@ from consent.api.asking import (
     unset_state,
     visitor_who_changes,
 )
+from consent.api.signals import consent_mode, gpc_of
 from consent.decisions import (
     DecisionError,
     How,
@@ -39,13 +41,14 @@ from consent.decisions import (
     states_of,
 )
 from consent.models import ConsentState, NoticeVersion
-from consent.purposes import current_notice, spelled_notice
+from consent.purposes import active_purposes, current_notice, spelled_notice
 from consent.reasking import Asking, asking, asking_nobody
 from consent.receipts import receipts_of
+from consent.wishes import is_reminder_due
 
 SITE_ID = 1
 _SERVED_SALT = "tessera.served"
-_ALLOWED = {"purposes", "notice", "served", "seal"}
+_ALLOWED = {"purposes", "notice", "served", "seal", "gpc"}
 
 
 class PurposeText(serializers.Serializer[Any]):
@@ -79,13 +82,26 @@ class ConsentAnswer(serializers.Serializer[Any]):
     signals = serializers.DictField(child=serializers.BooleanField())
     served = serializers.CharField()
     ask = AskAnswer()
+    remind = serializers.BooleanField(
+        help_text="It is time to remind this visitor of what they allow, as they wished."
+    )
+    consent_mode = serializers.DictField(
+        child=serializers.CharField(),
+        help_text="The same state in the types of Google's Consent Mode, version 2.",
+    )
 
 
 class ConsentChange(serializers.Serializer[Any]):
     purposes = serializers.DictField(child=serializers.BooleanField())
     notice = serializers.CharField()
     served = serializers.CharField(required=False)
-    seal = serializers.BooleanField(required=False)
+    seal = serializers.BooleanField(
+        required=False, help_text="What is withdrawn is unreadable for ten minutes, and can be taken back."
+    )
+    gpc = serializers.BooleanField(
+        required=False,
+        help_text="navigator.globalPrivacyControl, as a script read it; the header Sec-GPC wins.",
+    )
 
 
 class ConsentChanged(serializers.Serializer[Any]):
@@ -93,6 +109,7 @@ class ConsentChanged(serializers.Serializer[Any]):
     token = serializers.CharField(allow_null=True)
     purposes = serializers.DictField(child=serializers.CharField())
     receipt = serializers.DictField(allow_null=True)
+    consent_mode = serializers.DictField(child=serializers.CharField())
 
 
 def locale_of(request: Request) -> str:
@@ -135,6 +152,8 @@ class ConsentView(APIView):
                 "ask": {"needed": asked.needed, "why": asked.why},
                 "signals": {"gpc": sends_gpc(request) or bool(row and row.gpc)},
                 "served": signing.dumps(served, salt=_SERVED_SALT),
+                "remind": row is not None and is_reminder_due(row, now=now),
+                "consent_mode": _mode(states, gpc=sends_gpc(request) or bool(row and row.gpc)),
             }
         )
 
@@ -159,7 +178,7 @@ class ConsentView(APIView):
             return _refused(error, request)
         how = How(
             method="api",
-            gpc=sends_gpc(request),
+            gpc=gpc_of(request, body.get("gpc")),
             notice=str(notice.n),
             served_id=_served_id(body.get("served"), notice.n),
             site_id=SITE_ID,
@@ -174,6 +193,7 @@ class ConsentView(APIView):
                 "token": token,
                 "purposes": decision.states,
                 "receipt": decision.receipt,
+                "consent_mode": _mode(decision.states, gpc=how.gpc),
             }
         )
         if token:
@@ -181,6 +201,10 @@ class ConsentView(APIView):
         elif False in choices.values():
             set_refusal_cookie(response, request, notice.n)
         return response
+
+
+def _mode(states: Mapping[str, str], *, gpc: bool) -> dict[str, str]:
+    return consent_mode(active_purposes(SITE_ID), states, gpc=gpc)
 
 
 def _body(request: Request) -> dict[str, Any]:

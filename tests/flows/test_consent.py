@@ -356,11 +356,20 @@ class TestThePageForPeople:
         page = front.get("/privacy/")
         notice = current_notice(1, now=dt.datetime.now(dt.UTC)).n
         form = {"notice": str(notice), "personalization": "yes"}
+        ours, foreign = {"Sec-Fetch-Site": "same-origin"}, {"Origin": "https://elsewhere.example"}
+        assert not front.cookies  # nothing tells this browser from another one
         assert front.post("/privacy/", form).status_code == 403
-        token = front.cookies["csrftoken"].value if "csrftoken" in front.cookies else ""
-        answer = front.post("/privacy/", form | {"csrfmiddlewaretoken": token})
+        assert front.post("/privacy/", form, headers=foreign).status_code == 403
+        assert not ConsentState.objects.exists()
+        answer = front.post("/privacy/", form, headers=ours)
         assert (page.status_code, answer.status_code) == (200, 302)
         assert ConsentState.objects.get().state == {"personalization": "granted"}
+        refusal = {"notice": str(notice), "all": "no"}  # somebody known sends the token of the page as well
+        assert front.post("/privacy/", refusal, headers=ours).status_code == 403
+        front.get("/privacy/")
+        token = {"csrfmiddlewaretoken": front.cookies["csrftoken"].value}
+        assert front.post("/privacy/", refusal | token, headers=ours).status_code == 302
+        assert ConsentState.objects.get().state == {"personalization": "withdrawn"}
 
     def test_refusing_everything_there_stores_nothing(self) -> None:
         front = Front()

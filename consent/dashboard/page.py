@@ -1,0 +1,212 @@
+"""What the dashboard shows: put together from the ledger, the holders and the person's wishes.
+
+In: who looks, and when. Out: plain values for the template.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
+from django.utils.translation import ngettext
+
+from consent import rights, wishes
+from consent.api.asking import sends_gpc, subject_of, unset_state
+from consent.dashboard.links import link_of
+from consent.decisions import history_of, states_of
+from consent.effects import Effect, Stage, effect_of
+from consent.holders import About, Item, holders
+from consent.models import ConsentEvent, ConsentState, PrivacyRequest, Purpose
+from consent.purposes import active_purposes, current_notice, spelled_notice, text_of
+
+SITE_ID = 1
+SHOWN_DECISIONS = 20
+# what the page says after a form, by the word in its address
+SAID: Mapping[str, str] = {
+    "saved": N_("Saved. The next page you open follows it."),
+    "undone": N_("Taken back. Everything is as it was."),
+    "too-late": N_("It is too late to take this back: the ten minutes are over."),
+    "deleting": N_("It is being deleted now."),
+    "hidden": N_("It is no longer used. The next page you open has forgotten it."),
+    "shown": N_("It may be used again."),
+    "deleted": N_("Deleted."),
+    "corrected": N_("Corrected."),
+    "paused": N_("Paused. Nothing about you is read or stored until then."),
+    "resumed": N_("The pause is over."),
+    "period": N_("From now on, what you do here is kept no longer than this."),
+    "reminder": N_("Saved."),
+    "felt": N_("Thank you. We count the answers and do not note who gave them."),
+    "export": N_("We are putting your data together. This page shows how far it is."),
+    "reset": N_("What you did here is forgotten. What you told us and decided is kept."),
+    "erasing": N_("Everything about you is closed, and will be erased in ten minutes."),
+    "opted-out": N_("Nothing about you is sold or shared."),
+    "limited": N_("Sensitive data about you are not used."),
+    "asked": N_("Your request has reached us."),
+    "proved": N_("Thank you, we know that it is you."),
+    "not-proved": N_("This proof is not yours, or it cannot be read."),
+    "nobody": N_("We do not know who you are: there is nothing to change."),
+}
+
+
+def person_of(request: HttpRequest) -> ConsentState | None:
+    """Return the state of the one who looks; None for nobody."""
+    visitor = subject_of(request)
+    return ConsentState.objects.filter(subject_id=visitor).first() if visitor else None
+
+
+def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
+    """Return everything that the dashboard shows to the one who asks."""
+    row = person_of(request)
+    current = current_notice(SITE_ID, now=now)
+    notice = spelled_notice(current, request.LANGUAGE_CODE)
+    states = states_of(row, now=now, unset="unset" if row else unset_state(request, current.n))
+    purposes = active_purposes(SITE_ID)
+    gpc = sends_gpc(request) or bool(row and row.gpc)
+    context: dict[str, Any] = {
+        "notice": notice,
+        "purposes": [
+            p | {"state": states.get(p["key"], "unset")}
+            for p in (*notice["purposes"], *_decided_besides(row, notice, purposes))
+        ],
+        "names": {p.key: p.title.get(request.LANGUAGE_CODE) or str(p) for p in purposes},
+        "gpc": gpc,
+        "gpc_since": row.gpc_seen_at if row else None,
+        "sold": any(p.sale_or_share and _is_open(p, states, gpc) for p in purposes),
+        "sensitive": any(p.sensitive and _is_open(p, states, gpc) for p in purposes),
+        "known": row is not None,
+        "said": _(SAID[said]) if (said := request.GET.get("said", "")) in SAID else "",
+        "languages": settings.LANGUAGES,
+    }
+    return context if row is None else context | _of_person(row, now)
+
+
+def _is_open(purpose: Purpose, states: Mapping[str, str], gpc: bool) -> bool:
+    return states.get(purpose.key) == "granted" and not (gpc and purpose.gpc_applies)
+
+
+def _decided_besides(
+    row: ConsentState | None, notice: Mapping[str, Any], purposes: Sequence[Purpose]
+) -> list[dict[str, Any]]:
+    """Return what this person decided once and nobody asks about today: it can be taken back all the same."""
+    asked = {one["key"] for one in notice["purposes"]}
+    decided = row.state if row is not None else {}
+    return [text_of(p, notice["locale"]) for p in purposes if p.key in decided and p.key not in asked]
+
+
+def _of_person(row: ConsentState, now: dt.datetime) -> dict[str, Any]:
+    items = [(one.name, item) for one in holders() if one.known for item in one.known(row.pk, now)]
+    decisions = decisions_of(row, now=now)
+    paused = row.paused_until if row.paused_until and row.paused_until > now else None
+    requests = [_request(one, now) for one in rights.requests_of(row.pk)]
+    return {
+        "facts": _about(items, About.FACT),
+        "segments": _about(items, About.SEGMENT),
+        "topics": _about(items, About.TOPIC),
+        "decisions": decisions,
+        "sealed": [one for one in decisions if one["effect"].stage == Stage.SEALED],
+        "working": any(one["effect"].stage == Stage.WORKING for one in decisions)
+        or any(one["going"] for one in requests),
+        "paused_until": paused,
+        "pauses": [
+            (days, ngettext("%(days)s day", "%(days)s days", days) % {"days": days}) for days in wishes.PAUSES
+        ],
+        "keep_days": row.keep_days,
+        "periods": [(days, _months(days)) for days in wishes.PERIODS],
+        "remind_days": row.remind_days,
+        "reminders": [(days, _months(days)) for days in wishes.REMINDERS],
+        "requests": requests,
+        "erasing": next((one for one in requests if one["kind"] == "erase" and one["can_undo"]), None),
+    }
+
+
+def _months(days: int) -> str:
+    months = max(1, round(days / 30.4))
+    return ngettext("%(months)s month", "%(months)s months", months) % {"months": months}
+
+
+def _about(items: Sequence[tuple[str, Item]], about: About) -> list[dict[str, Any]]:
+    return [{"holder": name, "item": item} for name, item in items if item.about is about]
+
+
+# -- decisions ------------------------------------------------------------------------------------------
+
+ACTIONS: Mapping[str, str] = {
+    "granted": N_("allowed"),
+    "refused": N_("refused"),
+    "withdrawn": N_("withdrawn"),
+    "expired": N_("ran out"),
+    "opt_out_signal": N_("Global Privacy Control"),
+    "merged": N_("joined with another device"),
+    "paused": N_("paused"),
+    "resumed": N_("pause ended"),
+    "erased": N_("erased"),
+}
+
+
+def decisions_of(row: ConsentState, *, now: dt.datetime) -> list[dict[str, Any]]:
+    """Return the person's decisions, the newest first, each with its receipt and its effect."""
+    entries = history_of(row.subject_id)
+    groups = [list(group) for _, group in groupby(entries, key=lambda one: (one.subject_key, one.at))]
+    return [_decision(group, now) for group in groups[:SHOWN_DECISIONS]]
+
+
+def _decision(events: list[ConsentEvent], now: dt.datetime) -> dict[str, Any]:
+    effect = effect_of(events, now=now)
+    return {
+        "id": events[0].hash,
+        "at": events[0].at,
+        "entries": [{"purpose": e.purpose, "action": _(ACTIONS.get(e.action, e.action))} for e in events],
+        "effect": effect,
+        "effect_line": line_of(effect) if effect.units or _closes(events) else "",
+    }
+
+
+def _closes(events: Sequence[ConsentEvent]) -> bool:
+    return any(event.action == "withdrawn" for event in events)
+
+
+def line_of(effect: Effect) -> str:
+    """Say what a decision did to what was kept, in one line."""
+    things = ", ".join(effect.units) or _("nothing")
+    if effect.stage == Stage.SEALED:
+        return _("Sealed, nothing reads it: %(things)s.") % {"things": things}
+    if effect.stage == Stage.WORKING:
+        return _("Deleting …")
+    if effect.stage == Stage.DONE:
+        said = _("Deleted in %(seconds).1f s: %(things)s.") if effect.units else _("Nothing was kept for it.")
+        return said % {"seconds": effect.seconds, "things": things} if effect.units else said
+    if effect.stage == Stage.UNDONE:
+        return _("Taken back.")
+    if effect.stage == Stage.FAILED:
+        return _("Something could not be deleted yet. We have been told, and try again.")
+    return ""
+
+
+# -- requests -------------------------------------------------------------------------------------------
+
+
+def _request(row: PrivacyRequest, now: dt.datetime) -> dict[str, Any]:
+    state, kind = rights.State, rights.Kind
+    return {
+        "id": row.pk,
+        "kind": row.kind,
+        "title": _(row.get_kind_display()),
+        "state": row.state,
+        "state_title": _(row.get_state_display()),
+        "received_at": row.received_at,
+        "due_at": row.due_at,
+        "open": row.state in (state.VERIFYING, state.WAITING, state.WORKING),
+        "going": row.kind == kind.EXPORT and row.state in (state.WAITING, state.WORKING),
+        "percent": round(100 * row.parts_done / row.parts) if row.parts else 0,
+        "link": link_of(row.pk) if row.state == state.READY else "",
+        "expires": row.result_expires,
+        "answer": row.answer,
+        "until": row.not_before,
+        "can_undo": row.kind == kind.ERASE
+        and row.state in (state.WAITING, state.VERIFYING)
+        and row.not_before > now,
+    }
