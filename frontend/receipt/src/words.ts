@@ -59,7 +59,7 @@ const ENGLISH: Words = {
       differs: "An entry does not give the hash that it carries ({}): somebody edited it.",
     },
     path: {
-      ok: "Every entry belongs to its checkpoint.",
+      ok: "The hash of every entry belongs to its checkpoint.",
       differs: "An entry does not belong to its checkpoint ({}): the ledger never held it like this.",
     },
     checkpoint: {
@@ -121,7 +121,7 @@ const GERMAN: Words = {
       differs: "Ein Eintrag ergibt nicht die Prüfsumme, die er trägt ({}): Jemand hat ihn verändert.",
     },
     path: {
-      ok: "Jeder Eintrag gehört zu seinem Prüfpunkt.",
+      ok: "Die Prüfsumme jedes Eintrags gehört zu seinem Prüfpunkt.",
       differs: "Ein Eintrag gehört nicht zu seinem Prüfpunkt ({}): So stand er nie im Verzeichnis.",
     },
     checkpoint: {
