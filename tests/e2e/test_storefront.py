@@ -39,7 +39,8 @@ def test_a_refusal_stores_one_cookie_that_is_the_same_for_everybody(
     answer(page, "Refuse all")
     expect(banner(page)).to_have_count(0)
     kept = {cookie["name"]: cookie["value"] for cookie in context.cookies()}
-    assert kept == {"tessera_consent": "refused.1"}
+    version = page.request.get("/api/v1/consent").json()["notice"]["version"]
+    assert kept == {"tessera_consent": f"refused.{version}"}
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
     other = browser.new_context(**browser_context_args)  # type: ignore[arg-type]  # the plugin's own dictionary
     fresh = other.new_page()

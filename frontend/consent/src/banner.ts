@@ -30,7 +30,7 @@ let draft: Choices = {};
 let busy = false;
 let opener: Element | null = null;
 
-/** Put the host first on the page: who comes by keyboard or screen reader meets the question before what it is about. */
+/** Put the host first on the page, after a skip link: by keyboard one meets the question before what it is about. */
 export async function install(): Promise<void> {
   await parsed();
   host.lang = language;
@@ -38,7 +38,9 @@ export async function install(): Promise<void> {
   shadow.append(place);
   light();
   night.addEventListener("change", light);
-  document.body.prepend(host);
+  const skip = document.body.firstElementChild;
+  if (skip?.matches("a[href^='#']")) skip.after(host);
+  else document.body.prepend(host);
 }
 
 /** Follow the visitor's day and night, unless the page has but one of them. */
@@ -55,9 +57,9 @@ export function ask(): void {
 
 /** Open the choices because somebody wants them; the focus goes there, and back afterwards. */
 export async function open(): Promise<void> {
-  if (!dialog.isConnected) opener = document.activeElement;
+  if (document.activeElement !== host) opener = document.activeElement;
   const known = asked ?? (await reread().catch(() => null));
-  if (!known) return remark(words.unread);
+  if (!known) return remark(words.unread, privacyLink());
   if (!dialog.isConnected) draft = drafted(known);
   show(2);
   focus(`#${TITLE}`);
@@ -68,7 +70,7 @@ export function remind(): void {
   if (!asked) return;
   const { notice, purposes } = asked;
   const allowed = optional(notice).filter((one) => isGranted(purposes, one)).map(({ title }) => title);
-  remark(`${words.reminder}${allowed.join(", ") || words.nothing}.`);
+  remark(`${words.reminder}${allowed.join(", ") || words.nothing}.`, privacyLink());
 }
 
 /** Record an answer; what went wrong with it is said over what it was chosen in, or over the first layer. */
@@ -93,7 +95,7 @@ export async function answer(choices: Choices, mode: Mode): Promise<void> {
 /** Say what went wrong; a superseded notice is shown anew, with the choices that it still has. */
 export function complain(error: unknown): void {
   console.warn("The decision was not recorded:", error);
-  if (!asked) return remark(words.unread);
+  if (!asked) return remark(words.unread, privacyLink());
   const superseded = error instanceof Problem && error.notice;
   const kept = dialog.isConnected ? draft : drafted(asked);
   draft = Object.fromEntries(optional(asked.notice).map(({ key }) => [key, !!kept[key]]));
@@ -143,10 +145,10 @@ function confirm(): void {
   news.replaceChildren(make("p", { class: "unseen" }, words.saved));
 }
 
-/** Show one line with the way to the privacy page, or none. */
+/** Show one line that can be put away, or none. */
 function remark(text?: string, ...more: HTMLElement[]): void {
   const dismiss = make("button", { type: "button", class: "plain", click: () => remark() }, words.close);
-  news.replaceChildren(...(text ? [make("div", { class: "card line" }, make("p", {}, text), privacyLink(), ...more, dismiss)] : []));
+  news.replaceChildren(...(text ? [make("div", { class: "card line" }, make("p", {}, text), ...more, dismiss)] : []));
 }
 
 function focus(selector: string): void {
