@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cms.language.check import check
+from cms.language.deciding import deciding
 from cms.language.evaluate import WITHHELD, compile_rule
 from cms.language.explain import explain, sentence
 from cms.language.nodes import to_json
@@ -92,3 +93,21 @@ def test_checking_and_telling_a_rule_never_raise(rule: dict[str, Any]) -> None:
     node = parse(rule)
     assert all(problem.message.endswith((".", "?")) for problem in check(node, VOCABULARY))
     assert sentence(node, VOCABULARY)
+
+
+@settings(many, max_examples=1000)
+@given(RULES, FACTS)
+def test_what_decided_suffices_and_the_rest_may_be_withheld(
+    rule: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    node = parse(rule)
+    decided = deciding(node, facts)
+    kept = {name: value for name, value in facts.items() if name in decided.facts}
+    if "born.days_ago" in decided.facts:
+        kept["born"] = facts.get("born")
+    inside = {key: facts["segments"].get(key, False) for key in decided.segments}
+    rest = {**dict.fromkeys(NAMES, WITHHELD), "segments": {**dict.fromkeys(KEYS), **inside}}
+    named = {**rest, **dict.fromkeys(decided.facts), **kept}
+    truth = truth_of(rule, facts)
+    assert truth is None or truth_of(rule, named) is truth
+    assert not any(facts.get(name) is WITHHELD for name in decided.facts)
