@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from django.conf import settings
@@ -31,12 +32,14 @@ from personalization.exposures import note
 from personalization.plans import negotiate, plan_store, sign
 from personalization.split import WrongKey, choices_of, private_answer, public_body
 from personalization.trace import trace_of
+from personalization.used import used_at
 
 log = logging.getLogger(__name__)
 PRIVATE = "private, no-store"
 PUBLIC_SECONDS = 60
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
+WHY = "/privacy/why/"
 
 
 def error_answer(status: int, code: str, detail: str, attr: str | None = None) -> HttpResponse:
@@ -98,7 +101,7 @@ def _query(request: HttpRequest) -> Mapping[str, str]:
     return request.GET if request.META.get("QUERY_STRING") else _NO_QUERY
 
 
-def _asked(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, bool]:
+def asked_by(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, bool]:
     """Read a request; the second value says whether its context was stated with a key."""
     stated: Mapping[str, Any] = {}
     header = request.META.get("HTTP_X_CONTEXT")
@@ -142,7 +145,7 @@ def _closed_by_gpc() -> frozenset[str]:
         )  # the database is away: the strict reading
 
 
-def _allowed(request: HttpRequest) -> Key | None:
+def allowed_key(request: HttpRequest) -> Key | None:
     """Return the request's key; raises when the site demands one and there is none with `deliver`."""
     demanded = plan_store.known_site().requires_key
     try:
@@ -160,7 +163,7 @@ def _allowed(request: HttpRequest) -> Key | None:
 @door
 def page(request: HttpRequest, path: str = "") -> HttpResponse:
     if "decision" in _query(request):
-        _allowed(request)
+        allowed_key(request)
         return _of_decision(request, path, request.GET["decision"])
     return _page(request, path, as_html=wants_html(request))
 
@@ -173,8 +176,8 @@ def page_as_html(request: HttpRequest, path: str = "") -> HttpResponse:
 
 def _page(request: HttpRequest, path: str, *, as_html: bool) -> HttpResponse:
     started = time.perf_counter()
-    key = _allowed(request)
-    asked, stated = _asked(request, path, key)
+    key = allowed_key(request)
+    asked, stated = asked_by(request, path, key)
     decision = _deliver(request, asked)
     if decision is None:
         return not_found()
@@ -202,12 +205,31 @@ def wants_html(request: HttpRequest) -> bool:
 def html_of(decision: Decision) -> str:
     """Return the page of a decision, rendered by its template."""
     values, slots = page_values(decision)
+    explained = _explained(decision) if decision.plan.personal else {}
+    for item in (item for listed in slots.values() for item in listed):
+        item["why"] = explained.get(item["placement"], "")
     layout = decision.plan.layouts[decision.layout]
     site = plan_store.known_site()
     types: Mapping[str, str] = decision.plan.program["types"]
     return render_page(
         values, slots, source=layout.source, types=types, site={"title": site.title, "locales": site.locales}
     )
+
+
+def _explained(decision: Decision) -> dict[str, str]:
+    """Return, for every placement that rests on something about the person, where they read why."""
+    address = why_address(decision.plan.path, decision.plan.locale)
+    return {
+        placement.key: f"{address}#{placement.key}"
+        for index, placement in enumerate(decision.plan.placements)
+        if used_at(decision, index).personal
+    }
+
+
+def why_address(path: str, locale: str | None) -> str:
+    """Return the address of the page that tells somebody why they see what they see at a path."""
+    asked = f"?path={quote(path, safe='/')}"
+    return f"{WHY}{asked}&locale={quote(locale)}" if locale else WHY + asked
 
 
 def _answer(
@@ -293,7 +315,7 @@ def _no_key() -> Any:
 
 @door
 def decide(request: HttpRequest, path: str = "") -> HttpResponse:
-    asked, _ = _asked(request, path, _allowed(request))
+    asked, _ = asked_by(request, path, allowed_key(request))
     decision = _deliver(request, asked)
     if decision is None:
         return not_found()
