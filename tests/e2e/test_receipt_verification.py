@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, Route, expect
 
 from tests.e2e.running import System
 
@@ -94,7 +94,7 @@ def choose(page: Page, content: Any, name: str = "receipt.json") -> None:
     page.locator("input[type=file]").set_input_files(files=[file])  # type: ignore[list-item]
 
 
-def says(page: Page, text: str) -> None:
+def says(page: Page | Locator, text: str) -> None:
     expect(page.get_by_role("status")).to_contain_text(text)
 
 
@@ -241,6 +241,19 @@ def test_a_button_beside_a_row_checks_what_its_address_answers(
     expect(row.locator(".verify-beside")).to_have_text(re.compile("^✓holds"))
     row.get_by_role("link", name="Details").click()
     expect(page.get_by_role("status")).to_be_in_viewport()
+
+
+def test_on_the_privacy_page_each_decision_is_checked_beside_its_row(
+    page: Page, system: System, picture: Callable[..., None]
+) -> None:
+    notice = page.request.get("/api/v1/consent").json()["notice"]["version"]
+    page.request.put("/api/v1/consent", data={"purposes": {"personalization": True}, "notice": notice})
+    system.manage("shell", "-c", MAKE_CHECKPOINT)
+    page.goto("/privacy/")
+    page.locator("[data-verify-href]").first.click()
+    says(page.locator("[data-verify-receipt]"), "This receipt holds.")
+    expect(page.locator(".verify-beside")).to_contain_text("holds")
+    picture(page, "dashboard")
 
 
 def test_a_button_whose_receipt_cannot_be_fetched_says_so(browser: Browser, system: System) -> None:
