@@ -25,12 +25,12 @@ ICON = '<link rel="icon" href="data:,">'
 SENDS = "() => { tessera.track('Now', {}); return localStorage.getItem('tessera.queue'); }"
 SITE = """<!doctype html><html lang="en"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>A site</title>{before}<script src="/static/consent/consent.js" defer {attributes}></script>{after}
-<main><h1>A site</h1><p>With a <a href="/somewhere">link</a>. {text}</p>
+<a href="#main">Skip to content</a><main id="main"><h1>A site</h1><p>With a <a href="/somewhere">link</a>. {text}</p>
 <button data-tessera-consent="open">Privacy settings</button>
 <button data-tessera-consent="refuse">Take everything back</button></main></html>"""
 STYLE = "(one) => { const style = getComputedStyle(one); return [...style].map((name) => `${name}: ${style[name]}`); }"
 FOCUSED = "() => { let one = document.activeElement; while (one.shadowRoot?.activeElement) one = one.shadowRoot.activeElement; return one.textContent || one.name; }"
-SMALL = """() => [...document.querySelector("tessera-consent").shadowRoot.querySelectorAll("a, button, input, summary")]
+SMALL = """() => [document.querySelector("tessera-consent a"), ...document.querySelector("tessera-consent").shadowRoot.querySelectorAll("button, input, summary")]
   .map((one) => [one.textContent || one.name, one.getBoundingClientRect()])
   .filter(([, {width, height}]) => width < 44 || height < 44).map(([name]) => name)"""
 
@@ -271,9 +271,11 @@ def test_a_site_s_own_rules_do_not_reach_into_it(page: Page) -> None:
     before = place(first)
     page.evaluate(
         "(rules) => { const sheet = new CSSStyleSheet(); sheet.replaceSync(rules); document.adoptedStyleSheets = [sheet]; }",
-        "button, p, div, body > * { all: unset; font-size: 3px !important; position: relative; color: red }",
+        "a, button, p, div, body > * { all: unset; font-size: 3px !important; position: relative; color: red }",
     )
     assert place(first) == before
+    link = page.locator("tessera-consent").get_by_role("link")
+    assert link.evaluate("(one) => parseFloat(getComputedStyle(one).fontSize)") > 14
 
 
 def place(one: Locator) -> list[int]:
@@ -290,7 +292,8 @@ def test_it_speaks_german_politely_and_familiarly(page: Page, picture: Callable[
     picture(page, "polite", full_page=False)
     visit(page, 'data-locale="de-DE" data-du')
     familiar = page.get_by_role("dialog", name="Was darf diese Website über dich wissen?")
-    expect(familiar.get_by_role("link")).to_have_text("Deine Daten und deine Rechte")
+    expect(button(familiar, "Auswählen")).to_be_visible()
+    expect(page.locator("tessera-consent").get_by_role("link")).to_have_text("Deine Daten und deine Rechte")
 
 
 # -- honest -------------------------------------------------------------------------------------------
@@ -337,7 +340,8 @@ def test_a_reminder_is_one_line_that_can_be_put_away(page: Page) -> None:
     page.reload()
     line = news(page)
     expect(line).to_contain_text("A reminder: you allow Statistics, Personal content")
-    expect(line.get_by_role("link")).to_have_attribute("href", f"{page.evaluate('origin')}/privacy/")
+    link = page.locator("tessera-consent").get_by_role("link", name="Your data and your rights")
+    expect(link).to_have_attribute("href", f"{page.evaluate('origin')}/privacy/")
     line.get_by_role("button", name="Close").click()
     expect(line).to_be_empty()
     expect(page.get_by_role("dialog")).to_have_count(0)

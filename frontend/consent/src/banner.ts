@@ -10,7 +10,7 @@ import { type Mode, asked, decide, reread } from "./consent";
 import css from "./consent.css";
 import { make, style } from "./dom";
 import { TITLE, drafted, first, privacyLink, second } from "./layers";
-import { options, parsed } from "./page";
+import { options, parsed, privacyPage } from "./page";
 import { language, words } from "./words";
 
 const host = document.createElement("tessera-consent");
@@ -38,6 +38,8 @@ export async function install(): Promise<void> {
   shadow.append(place);
   light();
   night.addEventListener("change", light);
+  // outside of the shadow root: accessibility checkers take a link in there for one before the page's skip link
+  host.append(make("a", { href: privacyPage, slot: "privacy" }, words.privacy));
   const skip = document.body.firstElementChild;
   if (skip?.matches("a[href^='#']")) skip.after(host);
   else document.body.prepend(host);
@@ -57,7 +59,7 @@ export function ask(): void {
 
 /** Open the choices because somebody wants them; the focus goes there, and back afterwards. */
 export async function open(): Promise<void> {
-  if (document.activeElement !== host) opener = document.activeElement;
+  if (!host.contains(document.activeElement)) opener = document.activeElement;
   const known = asked ?? (await reread().catch(() => null));
   if (!known) return remark(words.unread, privacyLink());
   if (!dialog.isConnected) draft = drafted(known);

@@ -7,7 +7,7 @@
 import { type Asked, type Choices, type Purpose, isGranted, optional } from "./api";
 import type { Mode } from "./consent";
 import { make } from "./dom";
-import { privacyPage, sendsGpc } from "./page";
+import { sendsGpc } from "./page";
 import { language, words } from "./words";
 
 export interface Answers {
@@ -34,7 +34,8 @@ const title = (word: string): HTMLElement => make("h2", { id: TITLE, tabindex: "
 
 const gpc = ({ signals }: Asked): HTMLElement | false => (signals.gpc || sendsGpc) && make("p", { class: "gpc" }, words.gpc);
 
-export const privacyLink = (): HTMLElement => make("a", { href: privacyPage }, words.privacy);
+/** Where the link to the privacy page shows: it is the host's own child, see `banner.ts`. */
+export const privacyLink = (): HTMLElement => make("slot", { name: "privacy" });
 
 export function first(asked: Asked, { decide, choose }: Answers): HTMLElement[] {
   const { notice, ask } = asked;
