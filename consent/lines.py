@@ -1,7 +1,7 @@
 """Files of lines outside the database: each line is JSON, added at the end, and on the disk before the call returns.
 
-What is in them survives a restore of the database. Nobody changes a line; a half-written last one, after a crash, is
-left out when it is read.
+What is in them survives a restore of the database. Nobody changes a line; one that a crash left half-written is ended by
+the next, and left out when it is read.
 """
 
 import os
@@ -15,9 +15,13 @@ import orjson
 def append(path: Path, line: Mapping[str, Any]) -> None:
     """Add a line, and wait until the disk has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        os.write(descriptor, orjson.dumps(dict(line)) + b"\n")
+        torn = (
+            os.lseek(descriptor, 0, os.SEEK_END)
+            and os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1) != b"\n"
+        )
+        os.write(descriptor, (b"\n" if torn else b"") + orjson.dumps(dict(line)) + b"\n")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -28,9 +32,8 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield orjson.loads(line)
+        while (line := _next(file)) is not None:
+            yield line
 
 
 def since(path: Path, n: int) -> Iterator[dict[str, Any]]:

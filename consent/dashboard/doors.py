@@ -25,13 +25,13 @@ def page(view: View) -> View:
     """Show a page of the dashboard, in the language that its address names, else in the browser's."""
 
     @wraps(view)
-    def answer(request: HttpRequest, *args: object) -> HttpResponse:
+    def answer(request: HttpRequest, *args: object, **named: object) -> HttpResponse:
         language = request.POST.get("lang") or request.GET.get("lang")
         if language in dict(settings.LANGUAGES):
             with translation.override(language):
                 request.LANGUAGE_CODE = language
-                return view(request, *args)
-        return view(request, *args)
+                return view(request, *args, **named)
+        return view(request, *args, **named)
 
     return never_cache(answer)
 
@@ -40,7 +40,7 @@ def form(view: View) -> View:
     """Take a form of the dashboard: a POST from one of our own pages, not too often."""
 
     @wraps(view)
-    def answer(request: HttpRequest, *args: object) -> HttpResponse:
+    def answer(request: HttpRequest, *args: object, **named: object) -> HttpResponse:
         if request.method != "POST":
             response = HttpResponse(status=405)
             response.headers["Allow"] = "POST"
@@ -52,7 +52,7 @@ def form(view: View) -> View:
             limit(request, "consent")
         except APIException as error:
             return HttpResponse(str(error.detail), status=429, headers={"Retry-After": "1"})
-        return view(request, *args)
+        return view(request, *args, **named)
 
     return csrf_exempt(page(answer))
 
