@@ -327,6 +327,7 @@ def test_global_privacy_control_is_said_and_sent(page: Page) -> None:
     body: dict[str, Any] = sent.value.post_data_json or {}
     assert body["gpc"] is True
     assert body["served"]
+    decided(page, "analytics", "granted")
 
 
 def is_decision(request: Request) -> bool:

@@ -86,7 +86,8 @@ def test_what_cannot_be_sent_is_kept_bounded_and_sent_once_later(
     assert sorted(numbers) == list(range(30, 130))
 
 
-def test_a_withdrawal_empties_what_waits(page: Page) -> None:
+def test_a_withdrawal_empties_what_waits(context: BrowserContext) -> None:
+    page = context.new_page()  # not watched: being offline is an error on its console
     open_shop(page)
     answer(page, "Accept all")
     page.wait_for_timeout(1200)
