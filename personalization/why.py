@@ -35,7 +35,7 @@ REASONS: Final[Mapping[str, str]] = {
     "default": _("This is what everybody sees."),
     "holdout": _("You are in the group that sees the page unchanged, for comparison."),
     "split": _("This is one of several versions that are being compared; which one you see was drawn by lot."),
-    "no_consent": _("This is what everybody sees. Anything else would need what you have not allowed."),
+    "no_consent": _("This is what everybody sees. Anything else would need what you have not allowed or have switched off."),
     "unknown_fact": _("This is what everybody sees. Whether something else fits cannot be found out right now."),
     "out_of_window": _("Something else is planned for this place, but not for now."),
     "capped": _("You have seen what else there is often enough."),

@@ -7,6 +7,7 @@ nobody.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
@@ -120,10 +121,17 @@ def why_page(request: HttpRequest) -> HttpResponse:
             "personal": [part for part in parts if part["personal"]],
             "other": [part for part in parts if not part["personal"]],
             "next": why_address(decision.plan.path, request.GET.get("locale")),
+            "languages": _languages(decision),
         }
         response = render(request, "consent/why.html", context)
     response.headers["Cache-Control"] = PRIVATE
     return response
+
+
+def _languages(decision: Decision) -> list[tuple[str, str, str]]:
+    """Return code, name and address of the languages that both the page and its reasons can be read in."""
+    known, path = plan_store.known_site().locales, decision.plan.path
+    return [(code, name, why_address(path, code)) for code, name in settings.LANGUAGES if code in known]
 
 
 def _decided(request: HttpRequest) -> Decision | None:

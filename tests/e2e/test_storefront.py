@@ -85,20 +85,76 @@ def test_who_refused_reads_the_page_of_anybody_unknown(page: Page) -> None:
     assert served(page) == unknown
 
 
-def test_why_lists_every_placement_with_its_reason(page: Page, picture: Callable[..., None]) -> None:
+def test_why_is_told_at_the_place_itself_and_one_tap_switches_it_off(
+    page: Page, violations: Callable[[Page], str], picture: Callable[..., None]
+) -> None:
     open_shop(page)
-    become(page, "Ada")
-    page.get_by_role("button", name="Why this?").click()
-    why = page.get_by_role("complementary", name="Why this page?")
-    expect(why.get_by_text("Used, because you allowed it: ")).to_be_visible()
-    hero_row = why.get_by_role("button", name="home-hero")
-    expect(hero_row).to_contain_text("loyal")
-    expect(hero_row).to_contain_text("Its rule fits you")
-    hero_row.click()
-    expect(page.locator("[data-slot=hero]")).to_have_class("is-shown")
+    answer(page, "Accept all")
+    assert hero(page) == "Discover your perfect fit"
+    why = page.locator("[data-slot=hero] .why-this")
+    why.focus()
+    page.keyboard.press("Enter")
+    told = page.locator("[data-slot=hero] .why")
+    expect(told.get_by_text("You see this because you belong to: New here.")).to_be_visible()
+    expect(told.get_by_text("Switch “New here” off if you do not want this.")).to_be_visible()
+    assert violations(page) == ""
     picture(page, "open", full_page=False)
     page.keyboard.press("Escape")
-    expect(why).to_be_hidden()
+    expect(told).to_have_count(0)
+    expect(why).to_be_focused()
+    page.keyboard.press("Space")
+    with page.expect_navigation():
+        told.get_by_role("button", name="Do not use “New here”").click()
+    expect(page.locator(".dock")).to_be_visible()
+    assert hero(page) != "Discover your perfect fit"
+    expect(why).to_have_count(0)
+
+
+def test_without_script_the_same_words_and_the_same_switch_are_a_page(
+    system: System, browser: Browser, page: Page, context: BrowserContext, picture: Callable[..., None]
+) -> None:
+    open_shop(page)
+    answer(page, "Accept all")
+    plain = browser.new_context(
+        base_url=system.address, java_script_enabled=False, storage_state=context.storage_state()
+    )
+    form = plain.new_page()
+    form.goto("/")
+    form.locator("[data-slot=hero]").get_by_role("link", name="Why this?").click()
+    told = form.locator("#home-hero")
+    expect(told).to_contain_text("You see this because you belong to: New here.")
+    picture(form, "page")
+    told.get_by_role("button", name="Do not use “New here”").click()
+    expect(form.get_by_role("heading", level=1)).to_have_text("Why am I seeing this?")
+    expect(form.locator("body")).not_to_contain_text("you belong to: New here")
+    plain.close()
+
+
+def test_the_reasons_read_well_on_a_phone_and_at_night(
+    page: Page, violations: Callable[[Page], str], picture: Callable[..., None]
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_shop(page)
+    become(page, "Dario")
+    page.locator("[data-slot=hero] .why-this").click()
+    expect(page.locator(".why .told__off")).to_be_visible()
+    picture(page, "in-place", full_page=False)
+    page.get_by_role("region", name="About this page").get_by_role("link", name="Why?").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Why am I seeing this?")
+    assert violations(page) == ""
+    page.emulate_media(color_scheme="dark")
+    assert violations(page) == ""
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    picture(page, "dark")
+
+
+def test_who_allowed_nothing_is_told_that_nothing_was_used(page: Page) -> None:
+    open_shop(page)
+    answer(page, "Refuse all")
+    expect(page.locator(".why-this")).to_have_count(0)
+    page.get_by_role("link", name="Why?").click()
+    expect(page.get_by_text("Nothing about you was used for this page.")).to_be_visible()
+    expect(page.get_by_role("button")).to_have_count(0)
 
 
 def test_an_order_shows_on_the_next_page(page: Page, picture: Callable[..., None]) -> None:
@@ -121,7 +177,7 @@ def test_the_shop_speaks_german(page: Page, picture: Callable[..., None]) -> Non
     with page.expect_navigation():
         asked.get_by_role("button", name="Alles erlauben").click()
     expect(page.locator("h1")).to_have_text("Finde, was zu dir passt")
-    expect(page.get_by_role("button", name="Warum das?")).to_be_visible()
+    expect(page.locator("[data-slot=hero]").get_by_role("button", name="Warum das?")).to_be_visible()
     picture(page, "home")
 
 

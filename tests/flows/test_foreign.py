@@ -1,4 +1,4 @@
-"""No route shows or changes another visitor's state: every route of the OpenAPI document and `/.well-known/`, every method, every key."""
+"""No route shows or changes another visitor's state: every route of the OpenAPI document, `/.well-known/` and the pages beside it, every method, every key."""
 
 import orjson
 import pytest
@@ -12,14 +12,16 @@ pytestmark = pytest.mark.usefixtures("shop")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CANARY = "Canaryville"
 THEIRS = "{theirs}"  # the id of the one who is asked about
-WELL_KNOWN = ["/.well-known/consent-ledger.json", "/.well-known/gpc.json"]  # no part of the API's document
+# no part of the API's document
+WELL_KNOWN = ["/.well-known/consent-ledger.json", "/.well-known/gpc.json"]
+PAGES = ["/privacy/why/"]
 
 
 def routes() -> list[str]:
     """Return every path of the API, with its variable parts filled in."""
     paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
     filled = {"{path}": "", "{type_key}": "product", "{who}": THEIRS}
-    return sorted(_filled(path, filled) for path in paths) + WELL_KNOWN
+    return sorted(_filled(path, filled) for path in paths) + WELL_KNOWN + PAGES
 
 
 def _filled(path: str, values: dict[str, str]) -> str:

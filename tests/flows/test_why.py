@@ -110,9 +110,7 @@ def test_what_one_switched_off_is_told_no_more(ada: Front) -> None:
         change(uuid.UUID(ada.visitor), site_id=the_site().pk, exclude=["segment:loyal"], now=_now())
     hero = ask(ada).json()["placements"][0]
     assert hero["off"] is None
-    assert (
-        hero["lines"][0] == "This is what everybody sees. Anything else would need what you have not allowed."
-    )
+    assert hero["lines"][0].endswith("would need what you have not allowed or have switched off.")
 
 
 def _now() -> Any:
@@ -190,6 +188,7 @@ def test_the_page_comes_back_in_the_language_that_was_asked_for(ada: Front) -> N
     assert "Warum sehe ich das?" in text
     assert 'name="next" value="/privacy/why/?path=/&amp;locale=de"' in text
     assert "„loyal“ nicht verwenden" in text
+    assert '<a href="/privacy/why/?path=/&amp;locale=en" lang="en" hreflang="en">English</a>' in text
 
 
 def test_facts_are_switched_off_where_they_are_kept(server_key: str) -> None:

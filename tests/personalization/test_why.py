@@ -141,8 +141,8 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[str, str], tuple[str, str]]] =
     ),
     "refused": (
         "/gold", {"traits": {"tier": "gold"}, "consent": {"analytics": True}},
-        ("This is what everybody sees. Anything else would need what you have not allowed.", "Nothing about you was used."),
-        ("Das sehen alle. Alles andere bräuchte etwas, das Sie nicht erlaubt haben.", "Dafür wurde nichts über Sie verwendet."),
+        ("This is what everybody sees. Anything else would need what you have not allowed or have switched off.", "Nothing about you was used."),
+        ("Das sehen alle. Alles andere bräuchte etwas, das Sie nicht erlaubt oder ausgeschaltet haben.", "Dafür wurde nichts über Sie verwendet."),
     ),
     "not yet": (
         "/soon", {"consent": {}},

@@ -1,5 +1,5 @@
 /**
- * What the demo shop adds to its finished pages: sending events, saying why, changing persona, the ways to one's privacy.
+ * What the demo shop adds to its finished pages: sending events, changing persona, the ways to one's privacy.
  *
  * In: the page as the server rendered it (`data-path`, `data-locale`, `data-buy`, `data-slot`), and what the banner knows
  * of consent (`tessera.consent`, loaded before this). Out: requests to the public API of the same origin. The script
@@ -16,14 +16,8 @@ const WORDS = {
   en: {
     privacy: "Privacy",
     withdraw: "Take back everything I allowed",
-    why: "Why this?",
-    whyTitle: "Why this page?",
+    why: "Why?",
     dock: "About this page",
-    close: "Close",
-    loading: "Looking …",
-    whyFailed: "The reasons cannot be read right now.",
-    whyNothing: "Nothing about you was used for this page.",
-    whyUsed: "Used, because you allowed it: ",
     persona: "Read as",
     nobody: "Nobody in particular",
     go: "Go",
@@ -34,19 +28,12 @@ const WORDS = {
     boughtUnseen: (name) => `${name}: ordered. You have not allowed us to remember it, so we do not.`,
     notSent: "The shop could not be reached. Nothing was noted.",
     reload: "Show me",
-    theDefault: "the default",
   },
   de: {
     privacy: "Datenschutz",
     withdraw: "Alles zurücknehmen, was ich erlaubt habe",
-    why: "Warum das?",
-    whyTitle: "Warum diese Seite?",
+    why: "Warum?",
     dock: "Zu dieser Seite",
-    close: "Schließen",
-    loading: "Wird nachgesehen …",
-    whyFailed: "Die Gründe lassen sich gerade nicht lesen.",
-    whyNothing: "Für diese Seite wurde nichts über dich verwendet.",
-    whyUsed: "Verwendet, weil du es erlaubt hast: ",
     persona: "Lesen als",
     nobody: "Niemand Bestimmtes",
     go: "Los",
@@ -57,39 +44,6 @@ const WORDS = {
     boughtUnseen: (name) => `${name}: bestellt. Du hast uns nicht erlaubt, es uns zu merken, also tun wir es nicht.`,
     notSent: "Der Laden war nicht erreichbar. Es wurde nichts vermerkt.",
     reload: "Zeig es mir",
-    theDefault: "die Vorgabe",
-  },
-};
-
-/** The closed list of reasons, in plain words. */
-const REASONS = {
-  en: {
-    matched: "Its rule fits you, or where and when you read.",
-    default: "No other rule fits, so this is what everybody sees.",
-    holdout: "You are in the group that sees the unchanged page.",
-    split: "You were drawn into this arm of a test.",
-    no_consent: "Something else might fit, but you have not allowed us to know.",
-    unknown_fact: "Something else might fit, but we could not find out just now.",
-    out_of_window: "Something else was planned, but not for today.",
-    capped: "You have seen the other offer often enough.",
-    segment_too_small: "The group for the other one is still too small to single anybody out.",
-    forced: "Somebody chose this by hand, in a preview.",
-    error: "A rule failed, so everybody's version is shown.",
-    timeout: "A rule took too long, so everybody's version is shown.",
-  },
-  de: {
-    matched: "Die Regel passt zu dir, oder dazu, wo und wann du liest.",
-    default: "Keine andere Regel passt, also das, was alle sehen.",
-    holdout: "Du bist in der Gruppe, die die unveränderte Seite sieht.",
-    split: "Du wurdest für diesen Arm eines Versuchs gezogen.",
-    no_consent: "Vielleicht passt etwas anderes, aber du hast uns nicht erlaubt, es zu wissen.",
-    unknown_fact: "Vielleicht passt etwas anderes, aber wir konnten es gerade nicht herausfinden.",
-    out_of_window: "Etwas anderes war geplant, aber nicht für heute.",
-    capped: "Das andere Angebot hast du oft genug gesehen.",
-    segment_too_small: "Die Gruppe dafür ist noch zu klein, um jemanden herauszugreifen.",
-    forced: "Jemand hat das in einer Vorschau von Hand gewählt.",
-    error: "Eine Regel ist gescheitert, darum die Fassung für alle.",
-    timeout: "Eine Regel hat zu lange gebraucht, darum die Fassung für alle.",
   },
 };
 
@@ -218,78 +172,6 @@ function noteProduct(send) {
   if (send && place) send("Product Viewed", productOf(place)).catch(() => null);
 }
 
-/* Why this page */
-
-const pageAddress = () => {
-  const query = new URLSearchParams(location.search);
-  query.set("locale", locale);
-  return `/api/v1/pages${body.dataset.path}?${query}`;
-};
-
-function point(slot, index) {
-  document.querySelectorAll(".is-shown").forEach((element) => element.classList.remove("is-shown"));
-  const element = document.querySelectorAll(`[data-slot="${CSS.escape(slot)}"]`)[index];
-  element?.classList.add("is-shown");
-  element?.scrollIntoView({ block: "center" });
-}
-
-function whyRow(slot, item, index) {
-  const variant = item.variant === "default" ? words.theDefault : item.variant;
-  return make(
-    "li",
-    {},
-    make(
-      "button",
-      { type: "button", "data-chosen": item.variant !== "default", onclick: () => point(slot, index) },
-      make("code", {}, item.placement),
-      " → ",
-      make("strong", {}, variant),
-      make("small", {}, REASONS[locale][item.reason] ?? item.reason),
-    ),
-  );
-}
-
-function whySlots({ slots }) {
-  return Object.entries(slots)
-    .filter(([, items]) => items.length)
-    .flatMap(([slot, items]) => [make("h3", {}, slot), make("ul", {}, ...items.map((item, i) => whyRow(slot, item, i)))]);
-}
-
-function whyUsed({ decision }, purposes) {
-  const titles = Object.fromEntries(purposes.map(({ key, title }) => [key, title]));
-  const used = decision.purposes.map((purpose) => titles[purpose] ?? purpose);
-  return make("p", { class: "why__summary" }, used.length ? words.whyUsed + used.join(", ") + "." : words.whyNothing);
-}
-
-async function fillWhy(content) {
-  content.replaceChildren(make("p", {}, words.loading));
-  const addresses = [pageAddress(), `/api/v1/consent?locale=${locale}`];
-  const [page, consent] = await Promise.all(addresses.map((address) => ask(address).catch(() => ({ status: 0 }))));
-  if (page.status !== 200) return content.replaceChildren(make("p", {}, words.whyFailed));
-  content.replaceChildren(whyUsed(page.data, consent.data?.notice.purposes ?? []), ...whySlots(page.data));
-}
-
-function whyPanel(toggle) {
-  const content = make("div", { "aria-live": "polite" });
-  const close = make("button", { type: "button", class: "quiet", onclick: () => show(false) }, words.close);
-  const panel = make(
-    "aside",
-    { class: "why", id: "why", hidden: true, "aria-labelledby": "why-title" },
-    make("div", { class: "why__head" }, make("h2", { id: "why-title" }, words.whyTitle), close),
-    content,
-  );
-  const show = (open) => {
-    panel.hidden = !open;
-    toggle.setAttribute("aria-expanded", String(open));
-    if (!open) document.querySelectorAll(".is-shown").forEach((element) => element.classList.remove("is-shown"));
-    (open ? close : toggle).focus();
-    if (open) fillWhy(content);
-  };
-  toggle.addEventListener("click", () => show(panel.hidden));
-  panel.addEventListener("keydown", (event) => event.key === "Escape" && show(false));
-  return panel;
-}
-
 /* Dock */
 
 function personaForm({ personas, current }) {
@@ -315,11 +197,14 @@ function personaForm({ personas, current }) {
 }
 
 function addDock(toolbar, consent) {
-  const why = make("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "why" }, words.why);
+  const query = new URLSearchParams(location.search);
+  query.set("path", body.dataset.path);
+  query.set("locale", locale);
+  const why = make("a", { class: "button button--quiet", href: `/privacy/why/?${query}` }, words.why);
   const privacy = make("button", { type: "button", class: "quiet", "data-tessera-consent": "open" }, words.privacy);
   const dock = make("div", { class: "dock", role: "region", "aria-label": words.dock });
   dock.append(toolbar ? personaForm(toolbar) : "", consent ? privacy : "", why);
-  body.append(whyPanel(why), dock);
+  body.append(dock);
 }
 
 /** Keep the language that was chosen in the address, as the masthead does. */
