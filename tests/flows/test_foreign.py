@@ -1,27 +1,44 @@
 """No route shows or changes another visitor's state: every route of the OpenAPI document, `/.well-known/` and the pages beside it, every method, every key."""
 
+import datetime as dt
+import uuid
+from urllib.parse import urlencode
+
 import orjson
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
-from consent.models import ConsentState
+from consent import rights
+from consent.dashboard.links import link_of
+from consent.dashboard.urls import urlpatterns
+from consent.models import ConsentEvent, ConsentState, PrivacyRequest
 from personalization.models import Profile
+from tests.builders import committing
 from tests.flows.front import Front, agreed
 
 pytestmark = pytest.mark.usefixtures("shop")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CANARY = "Canaryville"
-THEIRS = "{theirs}"  # the id of the one who is asked about
 # no part of the API's document
 WELL_KNOWN = ["/.well-known/consent-ledger.json", "/.well-known/gpc.json"]
-PAGES = ["/privacy/why/"]
+PAGES = ["/privacy/why/", *(f"/privacy/{one.pattern}" for one in urlpatterns)]
 
 
-def routes() -> list[str]:
-    """Return every path of the API, with its variable parts filled in."""
+def routes(known: Front) -> list[str]:
+    """Return every path of the API and of the dashboard; its variable parts name what belongs to somebody else."""
     paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
-    filled = {"{path}": "", "{type_key}": "product", "{who}": THEIRS}
-    return sorted(_filled(path, filled) for path in paths) + WELL_KNOWN + PAGES
+    export = PrivacyRequest.objects.get(subject_key=known.visitor)
+    entry = ConsentEvent.objects.filter(subject_key=known.visitor).first()
+    assert entry is not None
+    filled = {
+        "{path}": "",
+        "{type_key}": "product",
+        "{who}": known.visitor,
+        "{export_id}": str(export.pk),
+        "<str:entry>": entry.hash,
+        "<str:signed>": f"{export.pk.hex}.{link_of(entry.subject_key).split('.')[1].strip('/')}",
+    }
+    return sorted(_filled(path, filled) for path in [*paths, *WELL_KNOWN, *PAGES])
 
 
 def _filled(path: str, values: dict[str, str]) -> str:
@@ -41,34 +58,57 @@ def known(write_key: str) -> Front:
     front = agreed(personalization=True, analytics=True)
     said = front.send(write_key, "identify", traits={"first_name": CANARY})
     assert said.json()["accepted"] == 1
+    with committing():
+        now = dt.datetime.now(dt.UTC)
+        rights.ask("export", uuid.UUID(front.visitor), channel="dashboard", verification="token", now=now)
+        assert rights.answer(now=now + dt.timedelta(seconds=1)) == 1
     return front
 
 
+FORM = "application/x-www-form-urlencoded"
+WISHES = {
+    "holder": "profile",
+    "name": "first_name",
+    "wish": "delete",
+    "kind": "export",
+    "days": "7",
+    "sure": "yes",
+    "all": "no",
+}
+
+
+@pytest.mark.parametrize("kind", ["application/json", FORM])
 @pytest.mark.parametrize("key", ["", "write_key", "preview_key", "deliver_key"])
 def test_no_route_shows_or_changes_somebody_else(
-    known: Front, key: str, request: pytest.FixtureRequest
+    known: Front, key: str, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    stranger = agreed(personalization=True)
     authorization = {"Authorization": f"Api-Key {request.getfixturevalue(key)}"} if key else {}
-    claims = dict.fromkeys(("visitor_id", "subject", "subject_id", "visitor", "id"), known.visitor)
     before = state_of(known.visitor)
-    body = orjson.dumps({**claims, "purposes": {"personalization": False}, "notice": stranger.notice()})
     asked = 0
-    for path in (route.replace(THEIRS, known.visitor) for route in routes()):
+    for path in routes(known):
         if path.startswith("/v1/"):
             continue  # events name their subject by contract: tests/flows/test_events.py
+        stranger = agreed(personalization=True)  # anew for each: some routes erase who asks
+        claims = dict.fromkeys(("visitor_id", "subject", "subject_id", "visitor", "id"), known.visitor)
+        claims |= {"notice": stranger.notice()} | WISHES
+        body = (
+            orjson.dumps({**claims, "purposes": {"personalization": False}})
+            if kind != FORM
+            else urlencode(claims).encode()
+        )
         for method in METHODS:
             for query in ("", f"?visitor_id={known.visitor}&subject={known.visitor}"):
                 answer = stranger.generic(
                     method,
                     path + query,
                     body if method != "GET" else b"",
-                    content_type="application/json",
+                    content_type=kind,
                     headers={"X-Visitor": stranger.token, **authorization},
                 )
                 asked += 1
                 assert answer.status_code < 500, (method, path)
                 assert CANARY.encode() not in answer.content, (method, path)
                 assert known.visitor.encode() not in answer.content, (method, path)
-    assert asked >= 80
+    assert asked >= 300
     assert state_of(known.visitor) == before
+    assert PrivacyRequest.objects.get(subject_key=known.visitor).state == "ready"
