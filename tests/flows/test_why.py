@@ -208,3 +208,17 @@ def test_only_a_place_that_rests_on_somebody_leads_to_its_reason(ada: Front) -> 
     phone = Front().page("/device", Accept="text/html", User_Agent="iPhone Mobile")
     assert "/privacy/why/" not in phone.content.decode(), "context is never personal"
     assert phone["Cache-Control"].startswith("public")
+
+
+def test_a_front_end_of_another_origin_may_ask_and_switch_off() -> None:
+    for address in (API, "/api/v1/privacy/items"):
+        answer = Front().options(
+            address,
+            headers={
+                "Origin": "https://shop.example",
+                "Access-Control-Request-Method": "GET",
+                "Access-Control-Request-Headers": "x-visitor",
+            },
+        )
+        assert answer["Access-Control-Allow-Origin"] == "*", address
+        assert "x-visitor" in answer["Access-Control-Allow-Headers"], address
