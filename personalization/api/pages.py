@@ -19,9 +19,9 @@ from rest_framework.exceptions import APIException
 
 from cms.paths import normalise
 from cms.rendering import render_page
-from consent.api.asking import sends_gpc, visitor_of
+from consent.api.asking import visitor_of
+from consent.api.signals import closed_by_signals
 from consent.api.views import note_signal
-from consent.purposes import covered_by_gpc
 from personalization import visitors
 from personalization.api.access import Key, key_of, require
 from personalization.api.context import context_of, parse_context
@@ -108,15 +108,12 @@ def asked_by(request: HttpRequest, path: str, key: Key | None) -> tuple[Asked, b
     if header and key is not None and "deliver" in key.scopes:
         stated = parse_context(header)
     visitor = visitor_of(request)
-    closed: frozenset[str] = frozenset()
-    if sends_gpc(request):
-        closed = _closed_by_gpc()
     asked = Asked(
         path=path,
         locale=_query(request).get("locale"),
         accepted_languages=request.META.get("HTTP_ACCEPT_LANGUAGE", ""),
         visitor_id=visitor,
-        closed_purposes=closed,
+        closed_purposes=_closed(request),
         context=context_of(request, stated),
         now=time.time(),
     )
@@ -136,13 +133,12 @@ def _deliver(request: HttpRequest, asked: Asked) -> Decision | None:
     return decision
 
 
-def _closed_by_gpc() -> frozenset[str]:
+def _closed(request: HttpRequest) -> frozenset[str]:
+    """Return the purposes that signals of this request refuse; while the database is away, the strict reading."""
     try:
-        return covered_by_gpc(1)
+        return closed_by_signals(request, 1)
     except DatabaseError:
-        return frozenset(
-            {"marketing", "third_party", "sensitive"}
-        )  # the database is away: the strict reading
+        return frozenset({"marketing", "third_party", "sensitive"})
 
 
 def allowed_key(request: HttpRequest) -> Key | None:
