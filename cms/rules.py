@@ -58,9 +58,10 @@ for model in ("segment", "trait", "attribute", "eventtype"):
     rules.add_perm(f"personalization.delete_{model}", may_publish)
 rules.add_perm("personalization.lower_min_size", may_publish)
 rules.add_perm("personalization", may_write)
-for model in ("purpose", "noticeversion", "consentevent", "propagationjob", "accesslog"):
+for model in ("purpose", "noticeversion", "consentevent", "propagationjob", "accesslog", "privacyrequest"):
     rules.add_perm(f"consent.view_{model}", may_publish)
 for action in ("add", "change"):
     rules.add_perm(f"consent.{action}_purpose", rules.is_superuser)
 rules.add_perm("consent.retry_propagationjob", may_publish)
+rules.add_perm("consent.answer_privacyrequest", may_publish)
 rules.add_perm("consent", may_publish)

@@ -14,12 +14,13 @@ Allowed = Callable[[HttpRequest], bool]
 
 
 class Entry(NamedTuple):
-    """One line of the menu; `url` is a name within the admin."""
+    """One line of the menu; `url` is a name within the admin, `badge` the path of a function of a request, to a text."""
 
     title: str
     icon: str
     url: str
     allowed: Allowed | None = None
+    badge: str = ""
 
 
 def _may_see_people(request: HttpRequest) -> bool:
@@ -63,6 +64,14 @@ MENU: dict[str, tuple[Entry, ...]] = {
         Entry("Failed for good", "report", "personalization_deadletter_changelist", _may_see_people),
     ),
     "Consent": (
+        Entry("Privacy desk", "shield_person", "consent_desk", _may_see_consent),
+        Entry(
+            "Requests",
+            "mark_email_unread",
+            "consent_privacyrequest_changelist",
+            _may_see_consent,
+            badge="personalization.admin.privacy_requests.open_badge",
+        ),
         Entry("Purposes", "task", "consent_purpose_changelist", _may_see_consent),
         Entry("Notices", "article", "consent_noticeversion_changelist", _may_see_consent),
         Entry("Ledger", "lock", "consent_consentevent_changelist", _may_see_consent),
@@ -88,4 +97,5 @@ def _item(entry: Entry) -> dict[str, Any]:
         "icon": entry.icon,
         "link": reverse_lazy(f"admin:{entry.url}"),
     }
-    return item | ({"permission": entry.allowed} if entry.allowed else {})
+    item |= {"permission": entry.allowed} if entry.allowed else {}
+    return item | ({"badge": entry.badge} if entry.badge else {})

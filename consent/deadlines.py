@@ -1,6 +1,6 @@
 """By when a right has to be answered. PURE.
 
-In: what is asked, under which law, and when it came. Out: the last moment. GDPR, article 12(3): one month. CCPA: 45 days
+In: what is asked, under which law, and when it came. Out: the last moment, and how far away it is. GDPR, article 12(3): one month. CCPA: 45 days
 (11 CCR 7021), 15 business days for an opt-out and a limit (11 CCR 7026(f), 7027(g)); holidays are not taken off, so that a date may
 be early and never late.
 """
@@ -28,6 +28,15 @@ def due_at(kind: str, regime: str, received_at: dt.datetime) -> dt.datetime:
     if kind in OPT_OUTS:
         return _business_days_after(received_at, BUSINESS_DAYS)
     return received_at + dt.timedelta(days=45)
+
+
+def clock(due_at: dt.datetime, now: dt.datetime) -> str:
+    """Say how much time is left, or by how much it is over: `in 12 days`, `in 3 hours`, `overdue by 2 days`."""
+    late = now > due_at
+    left = abs(due_at - now)
+    number, unit = (left.days, "day") if left.days else (left.seconds // 3600, "hour")
+    said = f"{number} {unit}{'' if number == 1 else 's'}" if number else "less than an hour"
+    return f"overdue by {said}" if late else f"in {said}"
 
 
 def _business_days_after(moment: dt.datetime, days: int) -> dt.datetime:

@@ -35,6 +35,7 @@ KEPT: Final = dt.timedelta(days=7)  # an export that nobody fetches
 TASK: Final = "consent.tasks.answer_requests"
 PROVEN: Final = frozenset({"user", "key", "staff"})
 WITH_PROOF: Final = frozenset({Kind.EXPORT, Kind.ERASE})
+OPEN: Final = (State.VERIFYING, State.WAITING, State.WORKING, State.FAILED)  # whose clock runs
 
 
 class NobodyAsks(LookupError):
@@ -156,6 +157,23 @@ def refuse(request: PrivacyRequest, *, answer: str, now: dt.datetime) -> bool:
         pk=request.pk, state__in=[State.VERIFYING, State.WAITING, State.FAILED]
     )
     return bool(open_.update(state=State.REFUSED, answer=answer, done_at=now))
+
+
+def settle(request: PrivacyRequest, *, answer: str, now: dt.datetime) -> bool:
+    """Note that the office has put right what was wrong; return False when it is answered already, or no such request."""
+    open_ = PrivacyRequest.objects.filter(
+        pk=request.pk, kind=Kind.RECTIFY, state__in=[State.VERIFYING, State.WAITING, State.FAILED]
+    )
+    return bool(open_.update(state=State.DONE, answer=answer, done_at=now, error=""))
+
+
+def begin_again(request: PrivacyRequest, *, now: dt.datetime) -> bool:
+    """Let the worker try once more what failed for good; return False when it has not."""
+    failed = PrivacyRequest.objects.filter(pk=request.pk, kind__in=WITH_PROOF, state=State.FAILED)
+    found = bool(failed.update(state=State.WAITING, attempts=0, error="", not_before=now))
+    if found:
+        transaction.on_commit(remind_worker)
+    return found
 
 
 # -- by the worker --------------------------------------------------------------------------------------

@@ -32,6 +32,32 @@ def line_chart(
     )  # fmt: skip
 
 
+def two_lines(
+    days: Sequence[str], first: tuple[str, Sequence[int]], second: tuple[str, Sequence[int]], *, title: str
+) -> SafeString:
+    """Draw two numbers over the same days, each with its name; the second is dashed, so that colour is not all."""
+    top = max(1, *first[1], *second[1])
+    step = (WIDTH - 2 * MARGIN) / max(1, len(days) - 1)
+    lines = format_html_join(
+        "",
+        '<polyline class="{}" points="{}"/>',
+        (
+            (
+                look,
+                " ".join(f"{MARGIN + i * step:.1f},{_y(value, top):.1f}" for i, value in enumerate(values)),
+            )
+            for look, (_, values) in (("", first), ("curve__second", second))
+        ),
+    )
+    said = f"{title}: {first[0]} at most {max(first[1]):,}, {second[0]} at most {max(second[1]):,} a day"
+    return format_html(
+        '<figure class="curve"><svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>'
+        '<figcaption><span>{}</span><span><i class="key"></i> {} <i class="key key--second"></i> {} · top {}</span>'
+        "<span>{}</span></figcaption></figure>",
+        WIDTH, HEIGHT, said, lines, days[0], first[0], second[0], f"{top:,}", days[-1],
+    )  # fmt: skip
+
+
 def _y(value: int, top: int) -> float:
     return HEIGHT - MARGIN - value / top * (HEIGHT - 2 * MARGIN)
 
@@ -42,15 +68,19 @@ def _mark(level: int, top: int, title: str) -> SafeString:
     return format_html(line, WIDTH, y, y, title)
 
 
-def bars(rows: Sequence[tuple[str, int]], *, title: str) -> SafeString:
-    """Draw numbers as bars with their names, the largest as wide as there is room."""
+def bars(rows: Sequence[tuple[str, int]], *, title: str, fewest: int = 0) -> SafeString:
+    """Draw numbers as bars with their names, the largest as wide as there is room; under `fewest` none is told."""
     if not rows:
         return format_html('<p class="quiet">{}</p>', "Nothing to count yet.")
     top = max(1, *(value for _, value in rows))
+    told = [
+        (name, f"{value:,}", value) if value >= fewest else (name, f"fewer than {fewest}", 0)
+        for name, value in rows
+    ]
     drawn = format_html_join(
         "",
         '<tr><th scope="row">{}</th><td>{}</td><td><meter min="0" max="{}" value="{}">{}</meter></td></tr>',
-        ((name, f"{value:,}", top, value, value) for name, value in rows),
+        ((name, spelled, top, value, spelled) for name, spelled, value in told),
     )
     return format_html(
         '<table class="plain-table bars"><caption>{}</caption><tbody>{}</tbody></table>', title, drawn

@@ -9,7 +9,7 @@ import uuid
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
 from simple_history.models import HistoricalRecords
 
@@ -197,6 +197,7 @@ class ConsentEvent(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["subject_key", "seq"], name="ledger_entry_once")]
+        indexes = [BrinIndex(fields=["at"], name="ledger_by_time")]
         triggers = [
             pgtrigger.Protect(name="ledger_keeps_entries", operation=pgtrigger.Delete),
             pgtrigger.ReadOnly(name="ledger_keeps_columns", exclude=["salt", "payload_enc"]),
@@ -292,6 +293,7 @@ class AccessLog(models.Model):
         RECOMPUTED = "recomputed", "Many profiles were worked out again"
         IMPORTED = "imported", "Data were imported"
         ERASED = "erased", "Somebody was erased"
+        REQUEST_ANSWERED = "request_answered", "A privacy request was worked on"
 
     site_id = models.PositiveBigIntegerField(default=1)
     at = models.DateTimeField(db_index=True)

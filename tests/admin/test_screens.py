@@ -38,6 +38,7 @@ CONSENT = (
     "consent.consentevent",
     "consent.propagationjob",
     "consent.accesslog",
+    "consent.privacyrequest",
 )
 ACCESS = ("personalization.apikey", "auth.user", "auth.group")
 ADDABLE = ("cms.page", "cms.block", "cms.media", "cms.blocktype", "cms.template", *READERS[:3], READERS[4])
