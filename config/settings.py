@@ -149,6 +149,8 @@ DATABASES["default"]["OPTIONS"] |= {
     "connect_timeout": 2,
     # A frozen database must not freeze the web: a statement ends within two seconds of silence.
     "tcp_user_timeout": 2000,
+    # Nor may a process that hangs within a transaction, a frozen worker say, keep its locks from all the others.
+    "options": "-c idle_in_transaction_session_timeout=15s",
     "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", default=8), "timeout": 2.0},
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
