@@ -119,6 +119,8 @@ def decide(
             return Decision(
                 None, states | {k: "refused" for k, wanted in choices.items() if not wanted}, None
             )
+        if row is not None and not choices and not (how.gpc and not row.gpc):
+            return Decision(row.subject_id, states_of(row, now=now), None)
         row = row or _new_state(how.site_id, now)
         entries = _change(row, choices, how, now)
         events = append(row.subject_id, entries, site_id=row.site_id, payload=_payload(how, choices), now=now)

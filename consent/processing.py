@@ -73,7 +73,7 @@ def _record(one: Declared, holder: Holder | None, purposes: Mapping[str, Purpose
     return Record(
         model=one.model,
         title=_title(model),
-        fields=tuple(str(_field(model, name).verbose_name) for name in one.personal),
+        fields=tuple(_in_words(str(_field(model, name).verbose_name)) for name in one.personal),
         purposes=tuple(_whys(one, holder, purposes)),
         rule="" if one.purposes in purposes else one.purposes,
         kept=_spelled(one.kept),
@@ -83,8 +83,14 @@ def _record(one: Declared, holder: Holder | None, purposes: Mapping[str, Purpose
 
 
 def _title(model: type[models.Model]) -> str:
-    title = str(model._meta.verbose_name_plural)
+    title = str(model._meta.verbose_name)
     return title[:1].upper() + title[1:]
+
+
+def _in_words(name: str) -> str:
+    """Return a field's name as people read it: what ends in `enc` is kept encrypted, a `dek` is somebody's own key."""
+    name = name.removesuffix(" enc") + " (encrypted)" if name.endswith(" enc") else name
+    return name.replace("wrapped dek", "own key (encrypted)")
 
 
 def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any]":
@@ -112,7 +118,7 @@ def _spelled(kept: str) -> str:
 
 
 def _people_in(model: type[models.Model]) -> int:
-    names = {field.name for field in model._meta.get_fields()}
+    names = {field.name for field in model._meta.concrete_fields}
     name = next(one for one in _PEOPLE if one in names)
     number: int = model._base_manager.aggregate(n=Count(name, distinct=True))["n"]
     return number

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from consent.api.asking import (
+    NotKnown,
     fresh_token,
     limit,
     refused_version,
@@ -44,11 +45,11 @@ from consent.models import ConsentState, NoticeVersion
 from consent.purposes import active_purposes, current_notice, spelled_notice
 from consent.reasking import Asking, asking, asking_nobody
 from consent.receipts import receipts_of
-from consent.wishes import is_reminder_due
+from consent.wishes import is_reminder_due, seen
 
 SITE_ID = 1
 _SERVED_SALT = "tessera.served"
-_ALLOWED = {"purposes", "notice", "served", "seal", "gpc"}
+_ALLOWED = {"purposes", "notice", "served", "seal", "gpc", "reminded"}
 
 
 class PurposeText(serializers.Serializer[Any]):
@@ -119,6 +120,13 @@ def locale_of(request: Request) -> str:
 
 
 class ConsentView(APIView):
+    def handle_exception(self, exc: Exception) -> Response:
+        """Refuse, and let a browser forget a cookie that is no token any more: no script could, and it could never decide."""
+        response = super().handle_exception(exc)
+        if isinstance(exc, NotKnown) and "HTTP_X_VISITOR" not in self.request.META:
+            response.delete_cookie(settings.VISITOR_COOKIE, samesite="Lax")
+        return response
+
     @extend_schema(
         responses=ConsentAnswer,
         parameters=[
@@ -176,6 +184,8 @@ class ConsentView(APIView):
             notice = check_notice(body.get("notice"), site_id=SITE_ID, now=now)
         except DecisionError as error:
             return _refused(error, request)
+        if visitor is not None and body.get("reminded") is True:
+            seen(visitor, now=now)
         how = How(
             method="api",
             gpc=gpc_of(request, body.get("gpc")),

@@ -80,7 +80,9 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
         "known": row is not None,
         "said": _(SAID[said]) if (said := request.GET.get("said", "")) in SAID else "",
         "languages": settings.LANGUAGES,
-        "look": int(looked) + 1 if (looked := request.GET.get("look", "0")).isdecimal() and len(looked) < 6 else 1,
+        "look": int(looked) + 1
+        if (looked := request.GET.get("look", "0")).isdecimal() and len(looked) < 6
+        else 1,
     }
     return context if row is None else context | _of_person(row, now)
 

@@ -445,3 +445,23 @@ class TestAskingOnlyForWhatSomethingReads:
         with time_machine.travel(dt.datetime.now(dt.UTC) + dt.timedelta(days=500)):
             front.token = make_token(uuid.UUID(str(front.visitor)), now=dt.datetime.now(dt.UTC))
             assert front.ask() == {"needed": True, "why": "expired"}
+
+
+def test_a_browser_forgets_a_cookie_that_is_no_token_any_more() -> None:
+    front = Front()
+    front.cookies["tessera_visitor"] = "v1.bad"
+    body = {"purposes": {"analytics": True}, "notice": front.notice()}
+    refused = front.change(body, headers={"Sec-Fetch-Site": "same-origin"})
+    assert refused.status_code == 401
+    assert refused.cookies["tessera_visitor"].value == ""
+    assert front.change(body, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+def test_an_answer_that_answers_nothing_writes_nothing() -> None:
+    front = agreed(analytics=True)
+    before = ConsentState.objects.values().get(pk=front.visitor)
+    answer = front.change(
+        {"purposes": {}, "notice": front.notice(), "reminded": True}, headers={"X-Visitor": front.token or ""}
+    )
+    assert (answer.status_code, answer.json()["receipt"]) == (200, None)
+    assert ConsentState.objects.values().get(pk=front.visitor) == before

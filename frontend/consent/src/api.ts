@@ -74,7 +74,12 @@ export async function write({ notice, served, purposes }: Asked, choices: Choice
   return answer;
 }
 
-async function call<Answer>(method: string, body?: object): Promise<Answer> {
+/** Note that the reminder was shown: the next one counts from now. */
+export async function reminded({ notice }: Asked): Promise<void> {
+  await call("PUT", { purposes: {}, notice: notice.version, reminded: true });
+}
+
+async function call<Answer>(method: string, body?: object, again = true): Promise<Answer> {
   const sent = token();
   const response = await fetch(`${api}/api/v1/consent?locale=${encodeURIComponent(locale)}`, {
     method, body: body && JSON.stringify(body), credentials: elsewhere ? "omit" : "same-origin", cache: "no-store",
@@ -82,9 +87,9 @@ async function call<Answer>(method: string, body?: object): Promise<Answer> {
   });
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  if (response.status === 401 && sent && sent !== options.token) {
-    forgetToken(); // it has run out: whoever decides now is somebody new
-    return call(method, body);
+  if (response.status === 401 && again && (!sent || sent !== options.token)) {
+    forgetToken(); // it has run out, as has the cookie with this answer: whoever decides now is somebody new
+    return call(method, body, false);
   }
   throw new Problem(response.status, answer.errors?.[0]?.detail ?? `HTTP ${response.status}`, answer.notice);
 }

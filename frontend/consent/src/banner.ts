@@ -5,7 +5,7 @@
  * banner. Escape decides nothing. What was chosen stays chosen, whatever goes wrong.
  */
 
-import { type Choices, Problem, isGranted, optional } from "./api";
+import { type Choices, Problem, isGranted, optional, reminded } from "./api";
 import { type Mode, asked, decide, reread } from "./consent";
 import css from "./consent.css";
 import { make, style } from "./dom";
@@ -73,6 +73,7 @@ export function remind(): void {
   const { notice, purposes } = asked;
   const allowed = optional(notice).filter((one) => isGranted(purposes, one)).map(({ title }) => title);
   remark(`${words.reminder}${allowed.join(", ") || words.nothing}.`, privacyLink());
+  reminded(asked).catch((error) => console.warn("The reminder comes again:", error));
 }
 
 /** Record an answer; what went wrong with it is said over what it was chosen in, or over the first layer. */
