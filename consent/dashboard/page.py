@@ -72,7 +72,6 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
             p | {"state": states.get(p["key"], "unset")}
             for p in (*notice["purposes"], *_decided_besides(row, notice, purposes))
         ],
-        "names": {p.key: p.title.get(request.LANGUAGE_CODE) or str(p) for p in purposes},
         "gpc": gpc,
         "gpc_since": row.gpc_seen_at if row else None,
         "sold": any(p.sale_or_share and _is_open(p, states, gpc) for p in purposes),
@@ -84,7 +83,8 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
         if (looked := request.GET.get("look", "0")).isdecimal() and len(looked) < 6
         else 1,
     }
-    return context if row is None else context | _of_person(row, now)
+    titles = {p.key: p.title.get(notice["locale"]) or str(p) for p in purposes}
+    return context if row is None else context | _of_person(row, titles, now)
 
 
 def _is_open(purpose: Purpose, states: Mapping[str, str], gpc: bool) -> bool:
@@ -100,15 +100,15 @@ def _decided_besides(
     return [text_of(p, notice["locale"]) for p in purposes if p.key in decided and p.key not in asked]
 
 
-def _of_person(row: ConsentState, now: dt.datetime) -> dict[str, Any]:
+def _of_person(row: ConsentState, titles: Mapping[str, str], now: dt.datetime) -> dict[str, Any]:
     items = [(one.name, item) for one in holders() if one.known for item in one.known(row.pk, now)]
-    decisions = decisions_of(row, now=now)
+    decisions = decisions_of(row, titles, now=now)
     paused = row.paused_until if row.paused_until and row.paused_until > now else None
     requests = [_request(one, now) for one in rights.requests_of(row.pk)]
     return {
-        "facts": _about(items, About.FACT),
-        "segments": _about(items, About.SEGMENT),
-        "topics": _about(items, About.TOPIC),
+        "facts": _about(items, About.FACT, titles),
+        "segments": _about(items, About.SEGMENT, titles),
+        "topics": _about(items, About.TOPIC, titles),
         "decisions": decisions,
         "sealed": [one for one in decisions if one["effect"].stage == Stage.SEALED],
         "working": any(one["effect"].stage == Stage.WORKING for one in decisions)
@@ -131,8 +131,15 @@ def _months(days: int) -> str:
     return ngettext("%(months)s month", "%(months)s months", months) % {"months": months}
 
 
-def _about(items: Sequence[tuple[str, Item]], about: About) -> list[dict[str, Any]]:
-    return [{"holder": name, "item": item} for name, item in items if item.about is about]
+def _about(
+    items: Sequence[tuple[str, Item]], about: About, titles: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the items of one part of the page, each with its holder and its purposes in words."""
+    return [
+        {"holder": name, "item": item, "purposes": [titles.get(key, key) for key in item.purposes]}
+        for name, item in items
+        if item.about is about
+    ]
 
 
 # -- decisions ------------------------------------------------------------------------------------------
@@ -150,19 +157,21 @@ ACTIONS: Mapping[str, str] = {
 }
 
 
-def decisions_of(row: ConsentState, *, now: dt.datetime) -> list[dict[str, Any]]:
+def decisions_of(row: ConsentState, titles: Mapping[str, str], *, now: dt.datetime) -> list[dict[str, Any]]:
     """Return the person's decisions, the newest first, each with its receipt and its effect."""
     entries = history_of(row.subject_id)
     groups = [list(group) for _, group in groupby(entries, key=lambda one: (one.subject_key, one.at))]
-    return [_decision(group, now) for group in groups[:SHOWN_DECISIONS]]
+    return [_decision(group, titles, now) for group in groups[:SHOWN_DECISIONS]]
 
 
-def _decision(events: list[ConsentEvent], now: dt.datetime) -> dict[str, Any]:
+def _decision(events: list[ConsentEvent], titles: Mapping[str, str], now: dt.datetime) -> dict[str, Any]:
     effect = effect_of(events, now=now)
     return {
         "id": events[0].hash,
         "at": events[0].at,
-        "entries": [{"purpose": e.purpose, "action": _(ACTIONS.get(e.action, e.action))} for e in events],
+        "entries": [
+            f"{titles.get(e.purpose, '')} {_(ACTIONS.get(e.action, e.action))}".strip() for e in events
+        ],
         "effect": effect,
         "effect_line": line_of(effect) if effect.units or _closes(events) else "",
     }
