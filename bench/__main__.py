@@ -1,6 +1,7 @@
-"""`python -m bench`: measure, print the table, write `bench/results.json`. `SCALE=full` for the full sizes.
+"""`python -m bench [PART…]`: measure, print the table, write `bench/results.json`. `SCALE=full` for the full sizes.
 
-It runs on services and a data directory of its own, which are gone afterwards.
+Parts are `pages` (with rules, segments and ingestion), `fresh` and `sets`; without a name all are measured. It runs on
+services and a data directory of its own, which are gone afterwards.
 """
 
 import datetime as dt
@@ -8,11 +9,16 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from launcher import scratch
 from launcher.errors import LauncherError
+
+if TYPE_CHECKING:
+    from bench.rounds import Result
 
 VISITORS = 1_000
 RESULTS = Path(__file__).with_name("results.json")
@@ -46,43 +52,46 @@ def main() -> int:
     if sizes is None:
         print("SCALE is empty or full.", file=sys.stderr)
         return 2
+    parts = sys.argv[1:] or PARTS
+    if unknown := [part for part in parts if part not in PARTS]:
+        print(f"There is no part '{unknown[0]}': name some of {', '.join(PARTS)}.", file=sys.stderr)
+        return 2
     try:
         with scratch.environment(os.environ) as variables:
             os.environ.update(variables, DJANGO_SETTINGS_MODULE="bench.settings")
-            _measure(sizes)
+            _measure(sizes, parts)
     except LauncherError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _measure(sizes: Sizes) -> None:
+PARTS = ("pages", "fresh", "sets")
+
+
+def _measure(sizes: Sizes, parts: Sequence[str]) -> None:
     started = time.monotonic()
     _prepare()
     # imported here: Django reads its settings when it is first imported, and they name the services just started
-    from bench import freshness, ingest, pages, rules, segments, server, sets, shop
+    from bench import freshness, server, sets
 
-    cores = server.cores()
-    server.move_services(Path(os.environ["TESSERA_VAR"]), cores[1])
-    server.stay_on(cores[1])
-    shop.open_shop(now=dt.datetime.now(dt.UTC))
-    results = [rules.rule_benchmark(rounds=sizes.rounds, repeats=sizes.repeats)]
-    visitors = shop.let_in(VISITORS, now=dt.datetime.now(dt.UTC))
-    results = [
-        *pages.page_benchmarks(visitors, rounds=sizes.rounds, seconds=sizes.seconds, cores=cores),
-        *results,
-    ]
-    more = shop.let_in(sizes.profiles - VISITORS, now=dt.datetime.now(dt.UTC), seed=8)
-    results.append(segments.segment_benchmark([*visitors, *more], rounds=sizes.rounds))
-    results.append(ingest.ingest_benchmark(visitors, rounds=sizes.rounds, calls=6))
-    fresh, said = freshness.freshness_benchmarks(pages=sizes.fresh_pages, seconds=sizes.fresh_seconds)
-    results += fresh
-    sets.make_people(sizes.behaviour_profiles)
-    sets.make_events(sizes.behaviour_profiles, sizes.events_each)
-    results += sets.behaviour_benchmarks(rounds=sizes.set_rounds)
-    said.append(sets.reach_said())
-    sets.make_people(sizes.attribute_profiles - sizes.behaviour_profiles)
-    results += sets.attribute_benchmarks(rounds=sizes.set_rounds)
+    results: list[Result] = []
+    said: list[str] = []
+    if "pages" in parts:
+        cores = server.cores()
+        server.move_services(Path(os.environ["TESSERA_VAR"]), cores[1])
+        server.stay_on(cores[1])
+        results += _pages(sizes, cores)
+    if "fresh" in parts:
+        fresh, words = freshness.freshness_benchmarks(pages=sizes.fresh_pages, seconds=sizes.fresh_seconds)
+        results, said = results + fresh, said + words
+    if "sets" in parts:
+        sets.make_people(sizes.behaviour_profiles)
+        sets.make_events(sizes.behaviour_profiles, sizes.events_each)
+        results += sets.behaviour_benchmarks(rounds=sizes.set_rounds)
+        said.append(sets.reach_said())
+        sets.make_people(sizes.attribute_profiles - sizes.behaviour_profiles)
+        results += sets.attribute_benchmarks(rounds=sizes.set_rounds)
     RESULTS.write_text(json.dumps([result.as_json() for result in results], indent=1) + "\n")
     print(f"{'name':<22}{'ratio':>8}  {'low–high':<14}{'median / baseline':>22} {'unit':<15}baseline")
     for result in results:
@@ -90,6 +99,22 @@ def _measure(sizes: Sizes) -> None:
     for sentence in said:
         print(sentence)
     print(f"{time.monotonic() - started:.0f} s; {RESULTS.relative_to(Path.cwd())}")
+
+
+def _pages(sizes: Sizes, cores: Any) -> "list[Result]":
+    from bench import ingest, pages, rules, segments, shop
+
+    shop.open_shop(now=dt.datetime.now(dt.UTC))
+    rule = rules.rule_benchmark(rounds=sizes.rounds, repeats=sizes.repeats)
+    visitors = shop.let_in(VISITORS, now=dt.datetime.now(dt.UTC))
+    measured = pages.page_benchmarks(visitors, rounds=sizes.rounds, seconds=sizes.seconds, cores=cores)
+    more = shop.let_in(sizes.profiles - VISITORS, now=dt.datetime.now(dt.UTC), seed=8)
+    return [
+        *measured,
+        rule,
+        segments.segment_benchmark([*visitors, *more], rounds=sizes.rounds),
+        ingest.ingest_benchmark(visitors, rounds=sizes.rounds, calls=6),
+    ]
 
 
 def _prepare() -> None:

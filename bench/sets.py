@@ -46,13 +46,13 @@ subjects AS (
 )
 INSERT INTO personalization_profile
   (subject_key, site_id, traits, orders, revenue, last_order_at, categories, features, behaviour, behaviour_version,
-   segments, folded_id, held, version, snapshot_version, first_seen_at, last_seen_at)
+   segments, folded_id, held, excluded, version, snapshot_version, first_seen_at, last_seen_at)
 SELECT id, 1, jsonb_build_object(
          'n0', n %% 100, 'n1', (n * 7) %% 1000 / 10.0, 'n2', (n * 13) %% 50,
          't0', (ARRAY['red', 'green', 'blue', 'black'])[1 + n %% 4], 't1', 'city-' || n %% 20, 'b0', n %% 3 = 0,
          'd0', to_char(now() AT TIME ZONE 'UTC' - make_interval(days => n %% 400), 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
        n %% 12, (n * 31) %% 900, now() - make_interval(days => n %% 200), '{}', '{}', '{}', 0, '{}', 0,
-       ARRAY['personalization'], 1, 1, now(), now()
+       ARRAY['personalization'], '{}', 1, 1, now(), now()
 FROM made
 """
 _EVENTS = """
