@@ -5,10 +5,11 @@ permission is shown to everybody who may enter the admin; a screen itself still 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 
 Allowed = Callable[[HttpRequest], bool]
 
@@ -91,11 +92,19 @@ def navigation() -> list[dict[str, Any]]:
     return [{"title": title, "items": [_item(entry) for entry in entries]} for title, entries in MENU.items()]
 
 
+def _is_here(url: str, request: HttpRequest) -> bool:
+    """Say whether a line leads to where one is: the one whose address is the longest beginning of this one."""
+    links = (reverse(f"admin:{entry.url}") for entries in MENU.values() for entry in entries)
+    nearest = max((link for link in links if request.path.startswith(link)), key=len, default="")
+    return nearest == reverse(url)
+
+
 def _item(entry: Entry) -> dict[str, Any]:
     item: dict[str, Any] = {
         "title": entry.title,
         "icon": entry.icon,
         "link": reverse_lazy(f"admin:{entry.url}"),
+        "active": partial(_is_here, f"admin:{entry.url}"),
     }
     item |= {"permission": entry.allowed} if entry.allowed else {}
     return item | ({"badge": entry.badge} if entry.badge else {})

@@ -145,7 +145,7 @@ DECLARED: Final = (
         "subject_key name properties happened_at purposes",
         "id site key_prefix message_id kind received_at",
         "as stamped at receipt",
-        "the purpose's keep_days, else EVENT_RETENTION_DAYS",
+        "the purpose's own time, else EVENT_RETENTION_DAYS",
     ),
     _plain("personalization.EventSeen", "digest seen_at", _NUMBERS),
     _plain(

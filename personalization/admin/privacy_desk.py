@@ -5,7 +5,7 @@ In: the consent application's own summaries. Out: three pages and a table for sp
 
 import csv
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -21,7 +21,7 @@ from cms.models.site import current_site
 from consent import overview, processing, trends
 from consent.exports import FORMULA
 from consent.holders import holders
-from consent.models import PrivacyRequest, Purpose
+from consent.models import Purpose
 from consent.purposes import asked_for
 from personalization.admin.clocks import clock_badge, pseudonym, state_badge
 
@@ -52,14 +52,14 @@ def urls(admin_site: Any) -> list[URLPattern]:
 
     return [
         path("desk/", page(desk_view), name="consent_desk"),
-        path("processing/", page(processing_view), name="consent_processing"),
-        path("processing.csv", page(processing_csv), name="consent_processing_csv"),
-        path("rates/", page(rates_view), name="consent_rates"),
+        path("desk/processing/", page(processing_view), name="consent_processing"),
+        path("desk/processing.csv", page(processing_csv), name="consent_processing_csv"),
+        path("desk/rates/", page(rates_view), name="consent_rates"),
     ]
 
 
 def _context(admin_site: Any, request: HttpRequest, title: str) -> dict[str, Any]:
-    return {**admin_site.each_context(request), "title": title, "opts": PrivacyRequest._meta}
+    return {**admin_site.each_context(request), "title": title}
 
 
 def desk_view(admin_site: Any, request: HttpRequest) -> HttpResponse:
@@ -127,12 +127,15 @@ def rates_view(admin_site: Any, request: HttpRequest) -> HttpResponse:
     now, site_id = timezone.now(), current_site().pk
     rows = trends.decisions(site_id=site_id, now=now)
     titles = {one.key: str(one) for one in Purpose.objects.filter(site_id=site_id)}
+    by_version = trends.by_version(rows)
     felt = trends.feelings(site_id=site_id, now=now)
     shown = {
         **_context(admin_site, request, "Consent over time"),
         "versions": [
             (titles.get(key, key), notice or "none", *_told(rate))
-            for (key, notice), rate in trends.by_version(rows).items()
+            for wanted in _in_order({key for key, _ in by_version}, titles)
+            for (key, notice), rate in by_version.items()
+            if key == wanted
         ],
         "curves": list(_curves(rows, titles, now)),
         "felt": bars([(LEVELS[one], n) for one, n in felt.items()], title="Answers", fewest=trends.FEW)
@@ -154,18 +157,23 @@ def _curves(
     """Yield each purpose that was decided about: its title, its picture, and the same as a table, the newest first."""
     first = trends.first_day(now)
     days = [first + dt.timedelta(days=n) for n in range(trends.DAYS)]
-    for key in sorted(
-        {row.purpose for row in rows}, key=lambda key: list(titles).index(key) if key in titles else 99
-    ):
+    for key in _in_order({row.purpose for row in rows}, titles):
         found, title = trends.by_day(rows, key), titles.get(key, key)
         counts = [found.get(day, trends.Rate()) for day in days]
+        granted, closed = [_drawn(one.granted) for one in counts], [_drawn(one.closed) for one in counts]
         picture = two_lines(
             [f"{day:%-d %b}" for day in days],
-            ("allowed", [_drawn(one.granted) for one in counts]),
-            ("refused or withdrawn", [_drawn(one.closed) for one in counts]),
+            ("allowed", granted),
+            ("refused or withdrawn", closed),
             title=f"{title} by day",
         )
-        yield title, picture, [(day, *_told(found[day])) for day in sorted(found, reverse=True)]
+        drawn = picture if any((*granted, *closed)) else SafeString()
+        yield title, drawn, [(day, *_told(found[day])) for day in sorted(found, reverse=True)]
+
+
+def _in_order(keys: Collection[str], titles: Mapping[str, str]) -> list[str]:
+    """Return keys in the order of the notice, those that are no purpose any more behind them."""
+    return [key for key in titles if key in keys] + sorted(set(keys) - titles.keys())
 
 
 def _drawn(number: int) -> int:

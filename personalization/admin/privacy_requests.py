@@ -226,6 +226,7 @@ class PrivacyRequestAdmin(QuietAdmin):
             "row": row,
             "due": clock_badge(row, now=timezone.now()),
             "status": state_badge(row),
+            "object": row,
             "opts": PrivacyRequest._meta,
         }
 

@@ -284,6 +284,8 @@ def test_the_records_name_every_store_its_purposes_and_how_many_people(settings:
     assert [one.basis for one in state.purposes] == [
         Purpose.objects.get(key="necessary").get_legal_basis_display()
     ]
+    assert found["consent.Subject"].people == 3
+    assert "value (encrypted)" in found["consent.SubjectIdentifier"].fields
     assert found["consent.AccessLog"].kept == "200 days"
     text = shown("consent_processing")
     assert "Fjell AS" in text
@@ -366,3 +368,12 @@ def test_how_personal_the_site_feels_is_counted_by_level() -> None:
     text = shown("consent_rates")
     assert "just right</th><td>20</td>" in text
     assert "far too personal</th><td>fewer than 10</td>" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [("consent_desk", "Privacy desk"), ("consent_rates", "Privacy desk"), ("consent_privacyrequest_changelist", "Requests")],
+)  # fmt: skip
+def test_the_menu_marks_one_line(name: str, here: str) -> None:
+    groups = client_of(None).get(reverse(f"admin:{name}")).context["sidebar_navigation"]
+    assert [one["title"] for group in groups for one in group["items"] if one["active"]] == [here]
