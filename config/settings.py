@@ -309,7 +309,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # a page with many placements is one for
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # the API's largest body; the event door has its own limits
 CORS_ALLOW_ALL_ORIGINS = True  # answers carry no credentials across origins: visitors send X-Visitor
 CORS_ALLOW_CREDENTIALS = False
-CORS_URLS_REGEX = r"^/(api/v1/(pages|decide|consent|privacy)|(beacon/)?v1|sourceConfig|ofrep|\.well-known)(/|$).*"
+CORS_URLS_REGEX = (
+    r"^/(api/v1/(pages|decide|consent|privacy)|(beacon/)?v1|sourceConfig|ofrep|\.well-known)(/|$).*"
+)
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",

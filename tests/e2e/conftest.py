@@ -54,7 +54,12 @@ def browser_type_launch_args() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def browser_context_args(system: System) -> dict[str, Any]:
     """Make every context a visitor in Berlin who reads English."""
-    return {"base_url": system.address, "locale": "en-GB", "timezone_id": "Europe/Berlin"}
+    return {
+        "base_url": system.address,
+        "locale": "en-GB",
+        "timezone_id": "Europe/Berlin",
+        "reduced_motion": "reduce",  # what slides in is measured where it comes to rest
+    }
 
 
 @pytest.fixture
