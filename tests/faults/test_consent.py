@@ -115,7 +115,7 @@ def test_after_the_answer_to_a_withdrawal_nothing_is_used_and_nothing_stored(
         for thread in load:
             thread.join()
     ids = [person.id for person in people]
-    waited = wait_until(lambda: kept(system, ids) == 0, 30)
+    waited = wait_until(lambda: kept(system, ids) == 0, 60)
     say(
         f"{name}: {personal} of {len(people)} personalised after the answer; slowest answer {slowest:.1f} s; all holders empty {waited:.1f} s later"
     )
