@@ -77,29 +77,40 @@ def enforce(*, now: dt.datetime) -> int:
 
 
 def _one_batch(now: dt.datetime) -> int:
-    """Claim duties and do them one by one; who dies over one is followed when the claim runs out."""
+    """Claim duties and do them person by person; who dies over one is followed when the claim runs out."""
     waiting = PropagationJob.objects.filter(state=PropagationJob.State.PENDING, not_before__lte=now)
     with transaction.atomic():
-        claimed = list(
-            waiting.select_for_update(skip_locked=True).order_by("id").values_list("pk", flat=True)[:BATCH]
-        )
-        rows = PropagationJob.objects.filter(pk__in=claimed)
+        found = waiting.select_for_update(skip_locked=True).order_by("id").values_list("subject_key", "pk")
+        claimed = list(found[:BATCH])
+        rows = PropagationJob.objects.filter(pk__in=[pk for _, pk in claimed])
         rows.update(attempts=F("attempts") + 1, not_before=now + LEASE)
-    for pk in claimed:
-        _do(pk, now)
+    duties: dict[uuid.UUID, list[int]] = {}
+    for subject, pk in claimed:
+        duties.setdefault(subject, []).append(pk)
+    for subject, pks in duties.items():
+        _do(subject, pks, now)
     return len(claimed)
 
 
 @transaction.atomic
-def _do(pk: int, now: dt.datetime) -> None:
+def _do(subject: uuid.UUID, pks: Collection[int], now: dt.datetime) -> None:
+    """Let every holder erase what one person does not allow any more, under one lock of their consent."""
+    state = ConsentState.objects.select_for_update().filter(pk=subject).first()
+    allowed = allowed_by(state, now=now.timestamp()).granted if state else frozenset[str]()
+    jobs = list(PropagationJob.objects.select_for_update().filter(pk__in=pks).order_by("pk"))
+    # one that is not pending: somebody thought that the claim had run out, and was faster
+    mine = [job for job in jobs if job.state == job.State.PENDING]
+    for job in mine:
+        crash_at(f"erase:{job.holder}")
+        _let_erase(job, [purpose for purpose in job.purposes if purpose not in allowed], now)
+    PropagationJob.objects.bulk_update(mine, ["rows_affected", "state", "done_at", "error", "not_before"])
+
+
+def _let_erase(job: PropagationJob, closed: Collection[str], now: dt.datetime) -> None:
     """Let one holder erase; a failure is kept with its cause and tried again, at most eight times."""
-    job = PropagationJob.objects.select_for_update().get(pk=pk)
-    if job.state != job.State.PENDING:  # somebody thought that the claim had run out, and was faster
-        return
-    crash_at(f"erase:{job.holder}")
     try:
         with transaction.atomic():
-            job.rows_affected += holder(job.holder).erase(job.subject_key, _still_closed(job))
+            job.rows_affected += holder(job.holder).erase(job.subject_key, closed)
     except Exception as error:  # noqa: BLE001  # one holder's failure must not stop the others' duties
         job.error = cause_of(error)
         log.error("a holder failed to erase: %s", job.error, extra={"holder": job.holder})
@@ -107,14 +118,6 @@ def _do(pk: int, now: dt.datetime) -> None:
         job.not_before = now + dt.timedelta(seconds=min(60, 2**job.attempts))
     else:
         job.state, job.done_at, job.error = job.State.DONE, dt.datetime.now(dt.UTC), ""
-    job.save()
-
-
-def _still_closed(job: PropagationJob) -> list[str]:
-    """Return the purposes of a duty that were not granted again in the meantime."""
-    row = ConsentState.objects.select_for_update().filter(subject_id=job.subject_key).first()
-    granted = allowed_by(row, now=dt.datetime.now(dt.UTC).timestamp()).granted if row else frozenset()
-    return [purpose for purpose in job.purposes if purpose not in granted]
 
 
 def reconcile(*, now: dt.datetime) -> int:
