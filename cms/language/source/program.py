@@ -20,7 +20,7 @@ Which rules hold:
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from time import perf_counter
+from time import thread_time
 from typing import Final
 
 from jinja2 import Template, TemplateRuntimeError, TemplateSyntaxError
@@ -66,13 +66,14 @@ class Source:
         *,
         locale: str | None = None,
         budget_ms: float = BUDGET_MS,
-        clock: Callable[[], float] = perf_counter,
+        clock: Callable[[], float] = thread_time,
     ) -> str:
         """Render `context`, of which only the roots are seen.
 
         `locale` is that of numbers and dates; None takes it from ``page.locale`` or
         ``block.locale``. Raises `SourceError` (``output_too_large``, ``render_too_slow``,
-        ``render_failed``); an absent value never raises.
+        ``render_failed``); an absent value never raises. The budget is this thread's time of a core: a busy
+        machine takes nothing of it.
         """
         budget = Budget(ends_at=clock() + budget_ms / 1000, clock=clock)
         seen: dict[str, object] = {root: context[root] for root in self.roots if root in context}
