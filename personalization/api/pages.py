@@ -201,12 +201,13 @@ def wants_html(request: HttpRequest) -> bool:
 def html_of(decision: Decision) -> str:
     """Return the page of a decision, rendered by its template."""
     values, slots = page_values(decision)
-    explained = _explained(decision) if decision.plan.personal else {}
-    for item in (item for listed in slots.values() for item in listed):
-        item["why"] = explained.get(item["placement"], "")
     layout = decision.plan.layouts[decision.layout]
     site = plan_store.known_site()
     types: Mapping[str, str] = decision.plan.program["types"]
+    asked = any("why" in source for source in (layout.source, *types.values()))
+    explained = _explained(decision) if asked and decision.plan.personal else {}
+    for item in (item for listed in slots.values() for item in listed):
+        item["why"] = explained.get(item["placement"], "")
     return render_page(
         values, slots, source=layout.source, types=types, site={"title": site.title, "locales": site.locales}
     )
