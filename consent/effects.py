@@ -6,7 +6,7 @@ counted when it erased; while everything is sealed, those that it would count no
 
 import datetime as dt
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,13 +41,21 @@ class Effect:
     until: dt.datetime | None = None  # while it is sealed
 
 
-def effect_of(events: Sequence[ConsentEvent], *, now: dt.datetime) -> Effect:
-    """Return what a decision did."""
-    jobs = list(PropagationJob.objects.filter(consent_event__in=[event.pk for event in events]))
+def effects_of(decisions: Sequence[Sequence[ConsentEvent]], *, now: dt.datetime) -> list[Effect]:
+    """Return what each decision did; one statement for all of them."""
+    duties: dict[int, list[PropagationJob]] = {}
+    for job in PropagationJob.objects.filter(
+        consent_event__in=[e.pk for events in decisions for e in events]
+    ):
+        duties.setdefault(job.consent_event_id or 0, []).append(job)
+    return [_effect([job for e in events for job in duties.get(e.pk, ())], now) for events in decisions]
+
+
+def _effect(jobs: Sequence[PropagationJob], now: dt.datetime) -> Effect:
     if not jobs:
         return Effect(Stage.NONE)
     states = {job.state for job in jobs}
-    due = max((job.due_at or job.created_at for job in jobs), default=now)
+    due = max(job.due_at or job.created_at for job in jobs)
     if states == {State.UNDONE}:
         return Effect(Stage.UNDONE)
     if State.PENDING in states and due > now:
@@ -76,17 +84,13 @@ def foreseen(subject: uuid.UUID, purposes: Collection[str]) -> tuple[str, ...]:
 
 
 def _in_words(found: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """Put numbers into words; holders that speak of the same things are counted together."""
     words = {one.name: one.units for one in holders()}
-    counted: dict[object, int] = {}
+    counted: dict[Callable[[int], str], int] = {}
     for name, number in found:
         if (units := words.get(name)) is not None:
             counted[units] = counted.get(units, 0) + number
-    return tuple(units(number) for units, number in counted.items() if number)  # type: ignore[operator]  # keys are the functions
-
-
-def sealed_jobs(subject: uuid.UUID, *, now: dt.datetime) -> list[PropagationJob]:
-    """Return the duties that can still be taken back."""
-    return list(PropagationJob.objects.filter(subject_key=subject, state=State.PENDING, due_at__gt=now))
+    return tuple(units(number) for units, number in counted.items() if number)
 
 
 @transaction.atomic

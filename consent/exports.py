@@ -99,11 +99,11 @@ def _csv(table: Mapping[str, Any]) -> str:
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(table["columns"])
-    writer.writerows([_harmless(cell) for cell in row] for row in table["rows"])
+    writer.writerows([harmless(cell) for cell in row] for row in table["rows"])
     return "\ufeff" + written.getvalue()
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """Return a cell that a spreadsheet takes for text: what somebody else sent us may look like a formula."""
     risky = cell.startswith(FORMULA) and not _is_number(cell)
     return f"'{cell}" if risky else cell

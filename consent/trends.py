@@ -14,11 +14,11 @@ from django.db.models import Count, Sum
 from django.db.models.functions import TruncDate
 
 from consent.models import ConsentEvent, Feeling
+from consent.wishes import LEVELS
 
 DAYS: Final = 90
 FEW: Final = 10
 PHRASE: Final = f"fewer than {FEW}"
-LEVELS: Final = (1, 2, 3, 4, 5)
 _GRANTED: Final = "granted"
 _CLOSED: Final = ("refused", "withdrawn")
 K = TypeVar("K")

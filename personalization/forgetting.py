@@ -9,10 +9,9 @@ import uuid
 
 from django.db import transaction
 
-from personalization.fold import Features
 from personalization.folding import touch
 from personalization.models import Event, Exposure, Profile, SegmentChange, Touched
-from personalization.profiles import forget_snapshot, set_features
+from personalization.profiles import forget_computed, forget_snapshot
 from personalization.retention import work_out_again
 
 
@@ -23,9 +22,7 @@ def forget_all(subject: uuid.UUID, now: dt.datetime) -> int:
     deleted = Event.objects.filter(subject_key=subject).delete()[0]
     Touched.objects.filter(subject_key=subject).delete()
     if profile is not None:
-        set_features(profile, Features())
-        profile.features = {"said": said} if (said := profile.features.get("said")) else {}
-        profile.behaviour, profile.due_at = {}, None
+        forget_computed(profile)
         profile.version += 1
         profile.save()
         touch([subject], site_id=profile.site_id, now=now)

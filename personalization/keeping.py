@@ -15,7 +15,6 @@ from django.utils.translation import ngettext
 from consent.holders import Holder
 from consent.hot_store import hot_store
 from personalization import exposures, forgetting, joining, knowledge, told, triggers
-from personalization.fold import Features
 from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import (
     Event,
@@ -29,8 +28,8 @@ from personalization.models import (
 )
 from personalization.profiles import (
     facts_of,
+    forget_computed,
     forget_snapshot,
-    set_features,
     snapshot_key,
     touched_key,
     unsealed,
@@ -54,7 +53,7 @@ def erase_profile(subject: uuid.UUID, purposes: Collection[str]) -> int:
     profile.traits = {key: value for key, value in profile.traits.items() if key not in gone}
     erased = before - len(profile.traits) + _erase_sealed(profile, gone)
     if PAGES in purposes:
-        erased += _erase_features(profile)
+        erased += forget_computed(profile)
     _leave_segments(profile, purposes)
     profile.held = [purpose for purpose in profile.held if purpose not in purposes]
     if not profile.held:
@@ -88,16 +87,6 @@ def _erase_sealed(profile: Profile, gone: Collection[str]) -> int:
     if len(kept) < len(identifying):
         profile.sealed = seal(profile.subject_key, orjson.dumps(kept)) if kept else None
     return len(identifying) - len(kept)
-
-
-def _erase_features(profile: Profile) -> int:
-    had = int(profile.orders > 0) + len(profile.categories) + len(profile.features.get("views", ()))
-    had += len(profile.behaviour)
-    said = profile.features.get("said")
-    set_features(profile, Features())
-    profile.features = {"said": said} if said else {}
-    profile.behaviour, profile.due_at = {}, None
-    return had
 
 
 def export_events(subject: uuid.UUID) -> dict[str, Any]:

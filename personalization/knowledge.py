@@ -22,10 +22,10 @@ from consent.holders import About, Impossible, Item, Wish
 from consent.models import ConsentState
 from consent.state import allowed_by
 from personalization import exclusions
-from personalization.directory import CompiledSegment, Directory
+from personalization.directory import CompiledSegment, Directory, base_name
 from personalization.forgetting import forget_all
 from personalization.ingest.pipeline import as_type
-from personalization.ingest.store import Sender, declared_traits
+from personalization.ingest.store import Sender
 from personalization.models import Event, Profile, SegmentChange, Trait
 from personalization.models.segments import TOPICS
 from personalization.portrait import portrait_of
@@ -183,26 +183,31 @@ def steer_fact(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.da
     trait = Trait.objects.filter(site=site, key=name).first()
     if trait is None:
         raise Impossible(_("This was worked out. You can hide it, or delete what it was worked out from."))
-    if wish is Wish.CORRECT and trait.source == Trait.Source.SERVER:
-        raise Impossible(_("Only the site itself can change this. You can hide it or delete it."))
-    told = None if wish is Wish.DELETE else typed(trait.type, value)
-    outcome = tell(subject, {name: told}, sender=Sender("dashboard", True, site.pk), now=now)
-    if outcome.traits or not outcome.accepted:
-        raise Impossible(_("This cannot be kept while its purpose is off or paused."))
+    if wish is Wish.DELETE:
+        _tell(subject, {name: None}, site, now)
+    else:
+        _refuse_of_server(trait)
+        _tell(subject, {name: typed(trait.type, value)}, site, now)
 
 
-def correct(subject: uuid.UUID, traits: Mapping[str, Any], now: dt.datetime) -> None:
-    """Set typed values, as a form or the API sends them; raises Impossible with a sentence about the first that fails."""
+def correct(subject: uuid.UUID, name: str, value: Any, now: dt.datetime) -> None:
+    """Set one typed value, as the API sends it, or remove it with None; raises Impossible with a sentence."""
     site = _site(subject)
-    declared = declared_traits(site.pk)
-    server = set(Trait.objects.filter(site=site, source=Trait.Source.SERVER).values_list("key", flat=True))
-    for name, value in traits.items():
-        if name not in declared:
-            raise Impossible(_("There is no fact '%(name)s'.") % {"name": name})
-        if name in server:
-            raise Impossible(_("Only the site itself can change this. You can hide it or delete it."))
-        if value is not None and as_type(value, declared[name].type) is None:
-            raise Impossible(_NO_VALUE[declared[name].type])
+    trait = Trait.objects.filter(site=site, key=name).first()
+    if trait is None:
+        raise Impossible(_("There is no fact '%(name)s'.") % {"name": name})
+    _refuse_of_server(trait)
+    if value is not None and as_type(value, trait.type) is None:
+        raise Impossible(_(_NO_VALUE[trait.type]))
+    _tell(subject, {name: value}, site, now)
+
+
+def _refuse_of_server(trait: Trait) -> None:
+    if trait.source == Trait.Source.SERVER:
+        raise Impossible(_("Only the site itself can change this. You can hide it or delete it."))
+
+
+def _tell(subject: uuid.UUID, traits: Mapping[str, Any], site: Site, now: dt.datetime) -> None:
     outcome = tell(subject, traits, sender=Sender("dashboard", True, site.pk), now=now)
     if outcome.traits or not outcome.accepted:
         raise Impossible(_("This cannot be kept while its purpose is off or paused."))
@@ -279,20 +284,21 @@ def segments_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
     since = dict(
         entered.order_by("segment__key", "-at").distinct("segment__key").values_list("segment__key", "at")
     )
+    labels = dict(Trait.objects.filter(site=site).values_list("key", "label"))
     listed = [
-        _segment(directory.segments[key], since.get(key), key in left, directory)
+        _segment(directory.segments[key], since.get(key), key in left, because_of(key, directory, labels))
         for key in directory.segments
         if key in inside or key in left
     ]
     return [*listed, *_topics(directory, portrait.excluded)]
 
 
-def _segment(segment: CompiledSegment, since: dt.datetime | None, left: bool, directory: Directory) -> Item:
+def _segment(segment: CompiledSegment, since: dt.datetime | None, left: bool, why: str) -> Item:
     return Item(
         About.SEGMENT,
         exclusions.SEGMENT + segment.key,
         in_words(segment.label, segment.title),
-        why=because_of(segment, directory),
+        why=why,
         source=_("A list of the site") if segment.kind == "list" else _("Worked out from what is known"),
         inferred=segment.kind != "list",
         purposes=tuple(sorted(segment.purposes)),
@@ -301,19 +307,18 @@ def _segment(segment: CompiledSegment, since: dt.datetime | None, left: bool, di
     )
 
 
-def because_of(segment: CompiledSegment, directory: Directory) -> str:
-    """Say what a segment is made from, in words of facts: never its rule."""
-    labels = list(dict.fromkeys(_labels(segment, directory)))
-    return _("Because of: %(facts)s") % {"facts": ", ".join(labels)} if labels else ""
+def because_of(key: str, directory: Directory, labels: Mapping[str, Mapping[str, str]]) -> str:
+    """Say what a segment is made from, in words of facts: never its rule. `labels` are those of the traits."""
+    words = list(dict.fromkeys(_words_behind(key, directory, labels)))
+    return _("Because of: %(facts)s") % {"facts": ", ".join(words)} if words else ""
 
 
-def _labels(segment: CompiledSegment, directory: Directory) -> Iterator[str]:
-    told = dict(Trait.objects.values_list("key", "label"))
-    for one in directory.closure([segment.key]):
+def _words_behind(key: str, directory: Directory, labels: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    for one in directory.closure([key]):
         for name in sorted(one.reads):
-            fact = directory.vocabulary.find(name.removesuffix(".days_ago"))
+            fact = directory.vocabulary.find(base_name(name))
             if fact is not None and fact.purposes:
-                yield in_words(told.get(fact.name) or {}, fact.label)
+                yield in_words(labels.get(fact.name) or {}, fact.label)
             elif fact is not None:
                 yield _("where and when you read")
         if one.behaviours:

@@ -84,6 +84,16 @@ def set_features(profile: Profile, features: Features) -> None:
     profile.features = to_json(features) | ({"said": said} if said else {})
 
 
+def forget_computed(profile: Profile) -> int:
+    """Take out of a profile all that was worked out from events; return how many things that were."""
+    had = int(profile.orders > 0) + len(profile.categories) + len(profile.features.get("views", ()))
+    had += len(profile.behaviour)
+    set_features(profile, Features())
+    profile.features = {"said": said} if (said := profile.features.get("said")) else {}
+    profile.behaviour, profile.due_at = {}, None
+    return had
+
+
 def micros(moment: dt.datetime) -> int:
     """Return a moment in whole microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND

@@ -18,7 +18,7 @@ from consent import rights, wishes
 from consent.api.asking import sends_gpc, subject_of, unset_state
 from consent.dashboard.links import link_of
 from consent.decisions import history_of, states_of
-from consent.effects import Effect, Stage, effect_of
+from consent.effects import Effect, Stage, effects_of
 from consent.holders import About, Item, holders
 from consent.models import ConsentEvent, ConsentState, PrivacyRequest, Purpose
 from consent.purposes import active_purposes, current_notice, spelled_notice, text_of
@@ -161,11 +161,12 @@ def decisions_of(row: ConsentState, titles: Mapping[str, str], *, now: dt.dateti
     """Return the person's decisions, the newest first, each with its receipt and its effect."""
     entries = history_of(row.subject_id)
     groups = [list(group) for _, group in groupby(entries, key=lambda one: (one.subject_key, one.at))]
-    return [_decision(group, titles, now) for group in groups[:SHOWN_DECISIONS]]
+    shown = groups[:SHOWN_DECISIONS]
+    effects = effects_of(shown, now=now)
+    return [_decision(events, effect, titles) for events, effect in zip(shown, effects, strict=True)]
 
 
-def _decision(events: list[ConsentEvent], titles: Mapping[str, str], now: dt.datetime) -> dict[str, Any]:
-    effect = effect_of(events, now=now)
+def _decision(events: list[ConsentEvent], effect: Effect, titles: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": events[0].hash,
         "at": events[0].at,

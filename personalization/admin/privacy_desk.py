@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from cms.admin.charts import bars, two_lines
 from cms.models.site import current_site
 from consent import overview, processing, trends
-from consent.exports import FORMULA
+from consent.exports import harmless
 from consent.holders import holders
 from consent.models import Purpose
 from consent.purposes import asked_for
@@ -116,7 +116,7 @@ def _cells(one: processing.Record) -> list[str]:
         one.title, one.model, ", ".join(one.fields), "; ".join(purposes), "; ".join(bases), one.kept, one.holder,
         str(one.people), controller,
     )  # fmt: skip
-    return [f"'{cell}" if cell.startswith(FORMULA) else cell for cell in cells]
+    return [harmless(cell) for cell in cells]
 
 
 # -- how people decide ----------------------------------------------------------------------------------

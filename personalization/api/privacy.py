@@ -224,7 +224,7 @@ class KeptView(APIView):
         with transaction.atomic():
             for name, value in traits.items():
                 try:
-                    correct(person.subject, {name: value}, now)
+                    correct(person.subject, name, value, now)
                 except Impossible as error:
                     raise ValidationError({f"traits.{name}": str(error)}, "invalid") from error
             details = {"traits": sorted(traits)}
