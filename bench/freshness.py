@@ -26,6 +26,7 @@ from tests.flows.receiver import Receiver
 
 BUNDLE = ROOT / "bench" / "page-bundle.json"
 RATE = 200
+BATCH = 20  # what Segment's libraries gather before they send
 QUIET_SECONDS = 5
 TURN = 3.0  # seconds until the same person changes again
 # who was told of nothing for five seconds: left by time alone
@@ -189,7 +190,7 @@ def _tables(system: System, people: Sequence[Person], receiver: Receiver, second
     watch = _Watch(system, "hiker")
     watch.start()
     stop = threading.Event()
-    noise = [threading.Thread(target=_noise, args=(people[20:], stop, RATE / 4)) for _ in range(4)]
+    noise = [threading.Thread(target=_noise, args=(people[20:], stop, RATE / 2)) for _ in range(2)]
     for thread in noise:
         thread.start()
     sent: dict[tuple[str, bool], list[float]] = {}
@@ -215,18 +216,20 @@ def _tables(system: System, people: Sequence[Person], receiver: Receiver, second
 
 
 def _noise(people: Sequence[Person], stop: threading.Event, rate: float) -> None:
-    """Send so many events a second."""
+    """Send so many events a second, a batch at a time as the libraries for servers do."""
     n, began = 0, time.monotonic()
     while not stop.is_set():
-        person = people[n % len(people)]
-        message = {
-            "event": "Product Viewed",
-            "anonymousId": person.id,
-            "messageId": uuid.uuid4().hex,
-            "writeKey": person.key,
-        }
-        person.system.ask("POST", "/v1/track", body=message)
-        n += 1
+        batch = [
+            {
+                "type": "track",
+                "event": "Product Viewed",
+                "anonymousId": people[(n + k) % len(people)].id,
+                "messageId": uuid.uuid4().hex,
+            }
+            for k in range(BATCH)
+        ]
+        people[0].system.ask("POST", "/v1/batch", body={"batch": batch, "writeKey": people[0].key})
+        n += BATCH
         time.sleep(max(0.0, began + n / rate - time.monotonic()))
 
 

@@ -125,13 +125,20 @@ def unsealed(profile: Profile) -> dict[str, Any]:
 # -- snapshots ----------------------------------------------------------------------------------------
 
 
-def snapshots_of(profiles: Sequence[Profile]) -> dict[uuid.UUID, Snapshot]:
-    """Return the copies of profiles that delivery reads; who is on which list is one query for all of them."""
-    rows = Membership.objects.filter(subject_key__in=[p.pk for p in profiles], segment__kind="list")
+def snapshots_of(
+    profiles: Sequence[Profile], directory: Directory | None = None
+) -> dict[uuid.UUID, Snapshot]:
+    """Return the copies of profiles that delivery reads; who is on which list is one query for all of them.
+
+    Where the directory is at hand, nothing is asked for that it does not have: lists, and segments by score.
+    """
     lists: dict[uuid.UUID, set[str]] = {}
-    for subject, key in rows.values_list("subject_key", "segment__key"):
-        lists.setdefault(subject, set()).add(key)
-    scores = _score_keys(profiles)
+    if directory is None or directory.lists:
+        rows = Membership.objects.filter(subject_key__in=[p.pk for p in profiles], segment__kind="list")
+        for subject, key in rows.values_list("subject_key", "segment__key"):
+            lists.setdefault(subject, set()).add(key)
+    scored = directory is None or any(one.score is not None for one in directory.segments.values())
+    scores = _score_keys(profiles) if scored else {}
     return {p.pk: snapshot_of(p, lists.get(p.pk, ()), scores) for p in profiles}
 
 
@@ -177,7 +184,7 @@ def current(subject_id: uuid.UUID, directory: Directory, *, now: float) -> Snaps
         history = past([subject_id], directory.behaviours, moment=moment)
         profile.behaviour = timelines_of(directory.behaviours, history.get(subject_id, ()), moment=moment)
     profile.behaviour_version = directory.behaviour_version
-    snapshot = snapshots_of([profile])[subject_id]
+    snapshot = snapshots_of([profile], directory)[subject_id]
     _store(subject_id, snapshot)
     return snapshot
 
