@@ -9,7 +9,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from config.views import healthz, readyz
 from consent.api.views import ConsentHistoryView, ConsentView
 from consent.api.well_known import consent_ledger, gpc
-from personalization.api import catalogue, events, pages, preview, privacy, profiles, why
+from personalization.api import catalogue, events, pages, preview, profiles, why
+from personalization.api.privacy import kept, requests
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/pages/", pages.page, name="page"),
@@ -30,16 +31,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/projects/<str:write_key>/settings", events.settings_of, name="sdk-settings"),
     path("sourceConfig/", events.settings_of, name="sdk-source-config"),
     path("api/v1/privacy/why", why.WhyView.as_view(), name="why"),
-    path("api/v1/privacy/profile", privacy.KeptView.as_view(), name="kept"),
-    path("api/v1/privacy/items", privacy.WishView.as_view(), name="kept-item"),
-    path("api/v1/privacy/export", privacy.ExportView.as_view(), name="export"),
-    path("api/v1/privacy/export/<uuid:export_id>", privacy.ExportStateView.as_view(), name="export-state"),
-    path("api/v1/privacy/erase", privacy.EraseView.as_view(), name="erase"),
-    path("api/v1/privacy/reset", privacy.ResetView.as_view(), name="reset"),
-    path("api/v1/privacy/object", privacy.ObjectView.as_view(), name="object"),
-    path("api/v1/privacy/pause", privacy.PauseView.as_view(), name="pause"),
-    path("api/v1/privacy/undo", privacy.UndoView.as_view(), name="undo"),
-    path("api/v1/privacy/requests", privacy.RequestsView.as_view(), name="requests"),
+    path("api/v1/privacy/profile", kept.KeptView.as_view(), name="kept"),
+    path("api/v1/privacy/items", kept.WishView.as_view(), name="kept-item"),
+    path("api/v1/privacy/export", requests.ExportView.as_view(), name="export"),
+    path("api/v1/privacy/export/<uuid:export_id>", requests.ExportStateView.as_view(), name="export-state"),
+    path("api/v1/privacy/erase", requests.EraseView.as_view(), name="erase"),
+    path("api/v1/privacy/reset", requests.ResetView.as_view(), name="reset"),
+    path("api/v1/privacy/object", requests.ObjectView.as_view(), name="object"),
+    path("api/v1/privacy/pause", requests.PauseView.as_view(), name="pause"),
+    path("api/v1/privacy/undo", requests.UndoView.as_view(), name="undo"),
+    path("api/v1/privacy/requests", requests.RequestsView.as_view(), name="requests"),
     path("privacy/why/", why.why_page, name="privacy-why"),
     path("privacy/", include("consent.dashboard.urls")),
     path(".well-known/consent-ledger.json", consent_ledger, name="consent-ledger"),

@@ -11,19 +11,18 @@ from typing import Any, Final
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cms.models import Site
 from consent import access_log
-from consent.identities import owner_of
-from consent.merging import survivor
 from personalization.api.access import Key, require
+from personalization.api.subjects import Nobody, name_of_key, named_subject
 from personalization.ingest.pipeline import as_type
 from personalization.ingest.store import Outcome, Sender, declared_traits
-from personalization.models import ApiKey, Event
+from personalization.models import Event
 from personalization.portrait import MAX_EVENTS, Portrait, events_of, portrait_of
 from personalization.telling import tell
 
@@ -83,7 +82,7 @@ class ProfileView(APIView):
     def get(self, request: Request, who: str) -> Response:
         key = require(request, "profiles")
         parts = _parts(request)
-        portrait = _portrait(_subject(who), key)
+        portrait = _portrait(named_subject(who), key)
         _on_record(access_log.Kind.PROFILE_READ, key, portrait, who)
         answer = _answer(portrait, parts)
         if "events" in parts:
@@ -104,7 +103,7 @@ class ProfileView(APIView):
     )
     def patch(self, request: Request, who: str) -> Response:
         key = require(request, "profiles")
-        portrait = _portrait(_subject(who), key)
+        portrait = _portrait(named_subject(who), key)
         traits = _traits(request.data, key)
         _on_record(access_log.Kind.PROFILE_CHANGED, key, portrait, who)
         outcome = _say(portrait.subject, traits, key)
@@ -112,28 +111,10 @@ class ProfileView(APIView):
         return Response(answer | {"dropped": outcome.traits}, headers=_PRIVATE)
 
 
-def _subject(who: str) -> uuid.UUID:
-    """Return whom an address names; raises NotFound, alike for everything that is nobody."""
-    if who.startswith("user:"):
-        owner = owner_of("user", who.removeprefix("user:"))
-        if owner is not None:
-            return owner
-    else:
-        try:
-            return survivor(uuid.UUID(who))
-        except ValueError:
-            pass
-    raise _Nobody
-
-
-class _Nobody(NotFound):
-    default_detail = "There is nobody of this name."
-
-
 def _portrait(subject: uuid.UUID, key: Key) -> Portrait:
     portrait = portrait_of(subject, site=Site.objects.get(pk=key.site_id), now=timezone.now())
     if portrait is None:
-        raise _Nobody
+        raise Nobody
     return portrait
 
 
@@ -180,10 +161,9 @@ def _say(subject: uuid.UUID, traits: Mapping[str, Any], key: Key) -> Outcome:
 
 
 def _on_record(kind: str, key: Key, portrait: Portrait, who: str) -> None:
-    name = ApiKey.objects.filter(prefix=key.prefix).values_list("name", flat=True).first() or key.prefix
     access_log.note(
         kind,
-        actor=access_log.api_key(name),
+        actor=name_of_key(key.prefix),
         now=timezone.now(),
         subject=portrait.subject,
         purposes=portrait.gates.granted,
