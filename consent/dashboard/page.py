@@ -106,7 +106,7 @@ def _of_person(row: ConsentState, titles: Mapping[str, str], now: dt.datetime) -
     paused = row.paused_until if row.paused_until and row.paused_until > now else None
     requests = [_request(one, now) for one in rights.requests_of(row.pk)]
     return {
-        "facts": _about(items, About.FACT, titles),
+        "facts": _by_source(_about(items, About.FACT, titles)),
         "segments": _about(items, About.SEGMENT, titles),
         "topics": _about(items, About.TOPIC, titles),
         "decisions": decisions,
@@ -140,6 +140,14 @@ def _about(
         for name, item in items
         if item.about is about
     ]
+
+
+def _by_source(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return facts under the words that say where they come from."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in facts:
+        groups.setdefault(one["item"].source, []).append(one)
+    return list(groups.items())
 
 
 # -- decisions ------------------------------------------------------------------------------------------
