@@ -42,6 +42,7 @@ class NobodyAsks(LookupError):
     """A right that needs somebody, asked for by nobody."""
 
 
+@transaction.atomic
 def ask(
     kind: str,
     subject: uuid.UUID,
@@ -53,12 +54,20 @@ def ask(
     delay: dt.timedelta = dt.timedelta(),
     done: bool = False,
 ) -> PrivacyRequest:
-    """Write a request down; `done` where it is answered in the same transaction. Raises NobodyAsks."""
-    person = Subject.objects.filter(pk=subject).first()
+    """Write a request down; `done` where it is answered in the same transaction. Raises NobodyAsks.
+
+    Of copies and erasures there is one at a time: who asks again is given the one under way, and lets it go on with a
+    proof that it waited for; a copy that waits to be fetched is replaced by a newer one.
+    """
+    person = Subject.objects.select_for_update().filter(pk=subject).first()
     if person is None:
         raise NobodyAsks
     regime = regime_of(person.jurisdiction, kind)
     proven = verification in PROVEN or kind not in WITH_PROOF or not has_identifier(subject, "user")
+    if kind in WITH_PROOF and (under_way := _under_way(kind, subject)) is not None:
+        if proven and confirm(under_way, verification=verification, now=now):
+            under_way.refresh_from_db(fields=["state", "verification"])
+        return under_way
     state = State.DONE if done else State.WAITING if proven else State.VERIFYING
     row = PrivacyRequest.objects.create(
         site_id=person.site_id,
@@ -77,6 +86,13 @@ def ask(
     if state == State.WAITING:
         transaction.on_commit(remind_worker)
     return row
+
+
+def _under_way(kind: str, subject: uuid.UUID) -> PrivacyRequest | None:
+    """Return the request of this kind that is not answered yet; forget a copy that waits to be fetched."""
+    mine = PrivacyRequest.objects.filter(subject_key=subject, kind=kind).defer("result_enc")
+    mine.filter(state=State.READY).update(state=State.EXPIRED, result_enc=None, result_expires=None)
+    return mine.filter(state__in=[State.VERIFYING, State.WAITING, State.WORKING]).first()
 
 
 def remind_worker() -> None:

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from functools import wraps
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import translation
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException
 
 from consent.api.asking import limit, same_origin
+from consent.rights import NobodyAsks
 
 View = Callable[..., HttpResponse]
 
@@ -52,7 +54,10 @@ def form(view: View) -> View:
             limit(request, "consent")
         except APIException as error:
             return HttpResponse(str(error.detail), status=429, headers={"Retry-After": "1"})
-        return view(request, *args, **named)
+        try:
+            return view(request, *args, **named)
+        except NobodyAsks:  # erased while they pressed a button
+            return HttpResponseRedirect(f"{reverse('privacy')}?said=nobody#said")
 
     return csrf_exempt(page(answer))
 

@@ -345,6 +345,16 @@ class TestRights:
         assert Front().head(link[1]).status_code == 404
         assert Front().get(link[1]).status_code == 200
 
+    def test_asking_twice_builds_one_and_a_newer_one_takes_the_place_of_the_older(self, ada: Person) -> None:
+        for _ in range(3):
+            ada.submit("rights/", kind="export")
+        work()
+        assert PrivacyRequest.objects.get().state == "ready"
+        ada.submit("rights/", kind="export")
+        work()
+        rows = PrivacyRequest.objects.order_by("received_at")
+        assert [(row.state, row.result_enc is None) for row in rows] == [("expired", True), ("ready", False)]
+
     def test_a_copy_that_nobody_fetches_deletes_itself(self, ada: Person) -> None:
         ada.submit("rights/", kind="export")
         work()
@@ -445,9 +455,18 @@ class TestKnownUsers:
         known.submit("prove/", userId="ada@example.org", userHash=proof("ada@example.org"))
         known.submit("rights/", kind="export")
         assert PrivacyRequest.objects.get().verification == "user"
+        work()
         with time_machine.travel(now(minutes=16), tick=True):
             known.submit("rights/", kind="export")
-        assert PrivacyRequest.objects.filter(state="verifying").count() == 1
+        assert sorted(PrivacyRequest.objects.values_list("state", flat=True)) == ["expired", "verifying"]
+
+    def test_a_proof_lets_go_on_what_waited_for_it_and_nothing_is_asked_twice(self, known: Person) -> None:
+        known.submit("rights/", kind="export")
+        known.submit("rights/", kind="export")
+        assert PrivacyRequest.objects.get().state == "verifying"
+        known.submit("prove/", userId="ada@example.org", userHash=proof("ada@example.org"))
+        known.submit("rights/", kind="export")
+        assert PrivacyRequest.objects.get().state == "waiting"
 
     def test_an_erasure_closes_everything_and_waits(self, known: Person) -> None:
         known.submit("erase/", sure="yes")
@@ -457,15 +476,16 @@ class TestKnownUsers:
 
     def test_the_office_may_confirm_or_refuse(self, known: Person) -> None:
         known.submit("rights/", kind="export")
-        known.submit("rights/", kind="export")
-        first, second = PrivacyRequest.objects.order_by("received_at")
-        assert rights.confirm(first, verification="staff", now=now())
-        assert rights.refuse(second, answer="We could not be sure that it is you.", now=now())
+        copy = PrivacyRequest.objects.get()
+        assert rights.confirm(copy, verification="staff", now=now())
         work()
-        first.refresh_from_db()
-        assert first.state == "ready"
+        copy.refresh_from_db()
+        assert copy.state == "ready"
+        known.submit("erase/", sure="yes")
+        erasure = PrivacyRequest.objects.get(kind="erase")
+        assert rights.refuse(erasure, answer="We could not be sure that it is you.", now=now())
         assert "We could not be sure that it is you." in known.look()
-        assert not rights.confirm(second, verification="staff", now=now())
+        assert not rights.confirm(erasure, verification="staff", now=now())
 
 
 def proof(user: str) -> str:

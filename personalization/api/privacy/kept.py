@@ -11,7 +11,6 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from consent import access_log, rights
 from consent.decisions import states_of
@@ -23,6 +22,7 @@ from personalization.api.privacy.person import (
     SUBJECT,
     VISITOR,
     ProofBody,
+    RightView,
     body_of,
     changer_of,
     reader_of,
@@ -72,7 +72,7 @@ class WishBody(ProofBody):
     value = serializers.CharField(required=False)
 
 
-class KeptView(APIView):
+class KeptView(RightView):
     @extend_schema(
         responses=KeptAnswer, parameters=[VISITOR, SUBJECT], summary="Everything that is kept of one person"
     )
@@ -157,7 +157,7 @@ def _item(name: str, item: Item) -> dict[str, Any]:
     return {"holder": name, "about": item.about.value} | {field: getattr(item, field) for field in shown}
 
 
-class WishView(APIView):
+class WishView(RightView):
     @extend_schema(
         request=WishBody,
         responses=KeptAnswer,

@@ -12,7 +12,6 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from consent import access_log, erasure, rights, wishes
 from consent.dashboard.links import link_of
@@ -24,6 +23,7 @@ from personalization.api.privacy.person import (
     SUBJECT,
     VISITOR,
     ProofBody,
+    RightView,
     body_of,
     changer_of,
     how_of,
@@ -73,7 +73,7 @@ def request_answer(row: PrivacyRequest, request: Request) -> dict[str, Any]:
     }
 
 
-class ExportView(APIView):
+class ExportView(RightView):
     @extend_schema(
         request=ProofBody,
         responses={202: RequestAnswer},
@@ -95,7 +95,7 @@ class ExportView(APIView):
         return Response(request_answer(row, request), status=202, headers=PRIVATE)
 
 
-class ExportStateView(APIView):
+class ExportStateView(RightView):
     @extend_schema(responses=RequestAnswer, parameters=[VISITOR, SUBJECT], summary="How far the copy is")
     def get(self, request: Request, export_id: uuid.UUID) -> Response:
         subject, _ = reader_of(request)
@@ -105,7 +105,7 @@ class ExportStateView(APIView):
         return Response(request_answer(row, request), headers=PRIVATE)
 
 
-class EraseView(APIView):
+class EraseView(RightView):
     @extend_schema(
         request=ProofBody,
         responses={202: RequestAnswer},
@@ -135,7 +135,7 @@ class EraseView(APIView):
         return Response(request_answer(row, request), status=202, headers=PRIVATE)
 
 
-class ResetView(APIView):
+class ResetView(RightView):
     @extend_schema(
         request=ProofBody,
         responses={202: RequestAnswer},
@@ -150,7 +150,7 @@ class ResetView(APIView):
         return Response(request_answer(row, request), status=202, headers=PRIVATE)
 
 
-class ObjectView(APIView):
+class ObjectView(RightView):
     @extend_schema(
         request=PurposesBody,
         responses={202: RequestAnswer},
@@ -184,7 +184,7 @@ class ObjectView(APIView):
         return Response(request_answer(row, request), status=202, headers=PRIVATE)
 
 
-class PauseView(APIView):
+class PauseView(RightView):
     @extend_schema(
         request=PauseBody,
         responses=PausedAnswer,
@@ -215,7 +215,7 @@ class PauseView(APIView):
         return Response({"paused_until": until}, headers=PRIVATE)
 
 
-class UndoView(APIView):
+class UndoView(RightView):
     @extend_schema(
         request=ProofBody,
         responses={200: UndoneAnswer, 409: OpenApiResponse(description="Nothing is sealed any more.")},
@@ -231,7 +231,7 @@ class UndoView(APIView):
         return Response({"purposes": decision.states}, headers=PRIVATE)
 
 
-class RequestsView(APIView):
+class RequestsView(RightView):
     @extend_schema(
         responses=RequestAnswer(many=True),
         parameters=[VISITOR, SUBJECT],
