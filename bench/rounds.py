@@ -4,6 +4,7 @@ The order changes from pair to pair, so that a machine that grows slower favours
 """
 
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,8 +43,16 @@ def compare(
     for _ in range(warm_up):
         measured()
         against()
-    pairs = [_pair(measured, against, swapped=number % 2 == 1) for number in range(rounds)]
+    pairs = []
+    for number in range(rounds):
+        pairs.append(_pair(measured, against, swapped=number % 2 == 1))
+        print(_progress(name, baseline, pairs, rounds), file=sys.stderr, flush=True)
     return summed_up(name, baseline, unit, pairs)
+
+
+def _progress(name: str, baseline: str, pairs: Sequence[tuple[float, float]], rounds: int) -> str:
+    rate, other = pairs[-1]
+    return f"{name}: {len(pairs)} of {rounds}, {rate:,.0f} against {other:,.0f} ({baseline}) = {rate / other:.2f}"
 
 
 def summed_up(name: str, baseline: str, unit: str, pairs: Sequence[tuple[float, float]]) -> Result:
