@@ -167,7 +167,7 @@ DECLARED: Final = (
         "personalization.Touched",
         "touched",
         "subject_key at",
-        "id site attempts next_at",
+        "id site attempts next_at since until last_id",
         "personalization",
         "seconds",
     ),

@@ -4,8 +4,10 @@ In: subject keys. Out: per subject its events in order, only those that may be u
 their properties as was asked for.
 """
 
+import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -24,6 +26,8 @@ SELECT {_EVENT}, e.id, %(purpose)s = ANY(e.purposes)
 FROM unnest(%(subjects)s::uuid[], %(folded)s::bigint[]) AS lagging(s, f)
 CROSS JOIN LATERAL (
   SELECT * FROM personalization_event e WHERE e.subject_key = s AND e.id > f
+  AND e.id <= coalesce(%(last)s, 9223372036854775807)
+  AND e.happened_at BETWEEN coalesce(%(since)s, '-infinity'::timestamptz) AND coalesce(%(until)s, 'infinity'::timestamptz)
 ) e
 ORDER BY 1, 3, 6
 """  # noqa: S608  # fragments of our own
@@ -35,14 +39,33 @@ CROSS JOIN LATERAL (
   WHERE e.subject_key = s AND %(purpose)s = ANY(e.purposes) AND e.kind IN ('track', 'page', 'screen')
     AND (%(names)s::text[] IS NULL OR e.name = ANY(%(names)s))
     AND e.happened_at > coalesce(to_timestamp(%(since)s::numeric / 1000000), '-infinity')
+    AND e.happened_at < to_timestamp(%(ahead)s::numeric / 1000000)
 ) e
 ORDER BY 1, 3, 6
 """  # noqa: S608  # fragments of our own
 
 
-def unfolded(folded: Mapping[uuid.UUID, int]) -> tuple[History, dict[uuid.UUID, int]]:
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where events lie: in which time, and up to which number. It spares PostgreSQL the months without them."""
+
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    last: int | None = None
+
+
+ANYWHERE: Final = Where()
+_AHEAD: Final = 2 * 86_400_000_000  # microseconds; no event is accepted that happened further ahead
+
+
+def unfolded(
+    folded: Mapping[uuid.UUID, int], where: Where = ANYWHERE
+) -> tuple[History, dict[uuid.UUID, int]]:
     """Return the events after the last that is folded, per subject, and the number of the last one there is."""
-    values: dict[str, Any] = {"subjects": list(folded), "folded": list(folded.values()), "purpose": PURPOSE}
+    values: dict[str, Any] = {
+        "subjects": list(folded), "folded": list(folded.values()), "purpose": PURPOSE,
+        "since": where.since, "until": where.until, "last": where.last,
+    }  # fmt: skip
     events: History = {}
     last: dict[uuid.UUID, int] = {}
     with connection.cursor() as cursor:
@@ -70,6 +93,7 @@ def past(subjects: Sequence[uuid.UUID], behaviours: Iterable[Behaviour], *, mome
         "purpose": PURPOSE,
         "names": sorted(names) if names is not None else None,
         "since": since,
+        "ahead": moment + _AHEAD,
     }
     events: History = {}
     with connection.cursor() as cursor:

@@ -24,7 +24,7 @@ from consent.state import allowed_by
 from personalization import exclusions
 from personalization.directory import CompiledSegment, Directory, base_name
 from personalization.forgetting import forget_all
-from personalization.ingest.pipeline import as_type
+from personalization.ingest.pipeline import MAX_ENTRIES, MAX_TEXT, as_type, fits
 from personalization.ingest.store import Sender
 from personalization.models import Event, Profile, SegmentChange, Trait
 from personalization.models.segments import TOPICS
@@ -199,7 +199,17 @@ def correct(subject: uuid.UUID, name: str, value: Any, now: dt.datetime) -> None
     _refuse_of_server(trait)
     if value is not None and as_type(value, trait.type) is None:
         raise Impossible(_(_NO_VALUE[trait.type]))
+    _refuse_too_long(value)
     _tell(subject, {name: value}, site, now)
+
+
+def _refuse_too_long(value: Any) -> None:
+    if fits(value):
+        return
+    if isinstance(value, str):
+        most = number_format(MAX_TEXT, force_grouping=True)
+        raise Impossible(_("Write at most %(most)s characters.") % {"most": most})
+    raise Impossible(_("Write at most %(most)s entries.") % {"most": MAX_ENTRIES})
 
 
 def _refuse_of_server(trait: Trait) -> None:
@@ -240,6 +250,7 @@ def typed(kind: str, text: str) -> Any:
     value = as_type(found, kind) if found not in (None, "") else None
     if value is None:
         raise Impossible(_(_NO_VALUE[kind]))
+    _refuse_too_long(found)
     return value
 
 

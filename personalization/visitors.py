@@ -101,7 +101,7 @@ def up_to_date(record: Record, directory: Directory, *, now: float) -> Visitor:
     snapshot = visitor.snapshot
     if snapshot is not None and _reaches(snapshot, record, directory):
         return visitor
-    return replace(visitor, snapshot=_current(visitor.id, directory, now))
+    return replace(visitor, snapshot=_current(visitor.id, directory, now, record.needed_id))
 
 
 def _reaches(snapshot: Snapshot, record: Record, directory: Directory) -> bool:
@@ -123,9 +123,9 @@ def pace(record: Record) -> Pace | None:
         return None
 
 
-def _current(visitor_id: uuid.UUID, directory: Directory, now: float) -> Snapshot | None:
+def _current(visitor_id: uuid.UUID, directory: Directory, now: float, needed: int) -> Snapshot | None:
     try:
-        return current(visitor_id, directory, now=now)
+        return current(visitor_id, directory, now=now, needed=needed)
     except (
         Exception
     ):  # whatever is wrong with one profile: its page is served, with everything personal unknown

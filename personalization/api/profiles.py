@@ -20,7 +20,7 @@ from cms.models import Site
 from consent import access_log
 from personalization.api.access import Key, require
 from personalization.api.subjects import Nobody, name_of_key, named_subject
-from personalization.ingest.pipeline import as_type
+from personalization.ingest.pipeline import MAX_ENTRIES, MAX_TEXT, as_type, fits
 from personalization.ingest.store import Outcome, Sender, declared_traits
 from personalization.models import Event
 from personalization.portrait import MAX_EVENTS, Portrait, events_of, portrait_of
@@ -153,6 +153,9 @@ def _traits(body: Any, key: Key) -> Mapping[str, Any]:
             raise ValidationError({f"traits.{name}": f"There is no trait '{name}'."}, "unknown_trait")
         if value is not None and as_type(value, declared[name].type) is None:
             raise ValidationError({f"traits.{name}": f"'{name}' is a {declared[name].type}."}, "wrong_type")
+        if not fits(value):
+            limit = f"{MAX_TEXT:,} characters" if isinstance(value, str) else f"{MAX_ENTRIES:,} entries"
+            raise ValidationError({f"traits.{name}": f"'{name}' has more than {limit}."}, "too_long")
     return traits
 
 

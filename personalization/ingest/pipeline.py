@@ -22,6 +22,8 @@ from personalization.ingest.message import Message
 EVENT_PURPOSES: Final = frozenset({"analytics", "personalization", "profiling"})
 SENSITIVE: Final = "sensitive"  # needed in addition, never enough alone
 FUTURE: Final = dt.timedelta(hours=24)
+MAX_TEXT: Final = 1_000  # characters of a trait
+MAX_ENTRIES: Final = 200  # of a list
 _BOTS = re.compile(r"bot\b|crawl|spider|slurp|facebookexternalhit|curl/|wget/", re.IGNORECASE)
 
 
@@ -185,10 +187,16 @@ def _trait_refusal(trait: DeclaredTrait | None, judged: _Judged) -> str:
     return "untrusted" if trait.from_server and not judged.known.trusted else ""
 
 
+def fits(value: Any) -> bool:
+    """Say whether a value is kept as long as it is: what libraries send is cut, what people write is refused."""
+    limit = MAX_TEXT if isinstance(value, str) else MAX_ENTRIES if isinstance(value, list) else None
+    return limit is None or len(value) <= limit
+
+
 def as_type(value: Any, kind: str) -> Any:
-    """Return a value of the trait's type, or None when it is not one."""
+    """Return a value of the trait's type, cut to what is kept, or None when it is not one."""
     if kind == "text":
-        return value[:1000] if isinstance(value, str) else None
+        return value[:MAX_TEXT] if isinstance(value, str) else None
     if kind == "number":
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
     if kind == "boolean":
@@ -196,7 +204,7 @@ def as_type(value: Any, kind: str) -> Any:
     if kind == "date":
         return as_date(value)
     return (
-        value[:200]
+        value[:MAX_ENTRIES]
         if isinstance(value, list) and all(isinstance(v, str | int | float) for v in value)
         else None
     )

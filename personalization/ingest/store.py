@@ -170,10 +170,11 @@ WITH sent AS (
   INSERT INTO personalization_event
     (site_id, key_prefix, message_id, subject_key, kind, name, properties, happened_at, received_at, purposes)
   SELECT %(site)s, %(key)s, m, s, k, n, p, h, %(now)s, g FROM sent JOIN fresh ON digest = d
-  RETURNING id, subject_key, message_id
+  RETURNING id, subject_key, message_id, happened_at
 ), lagging AS (
-  INSERT INTO personalization_touched (site_id, subject_key, at)
-  SELECT DISTINCT %(site)s::bigint, subject_key, %(now)s::timestamptz FROM kept
+  INSERT INTO personalization_touched (site_id, subject_key, at, since, until, last_id)
+  SELECT %(site)s::bigint, subject_key, %(now)s::timestamptz, min(happened_at), max(happened_at), max(id)
+  FROM kept GROUP BY subject_key
 )
 SELECT subject_key, max(id), array_agg(message_id) FROM kept GROUP BY subject_key
 """

@@ -79,7 +79,9 @@ class Profile(models.Model):
 class Touched(models.Model):
     """A profile that lags behind its events; claimed with SKIP LOCKED, and gone when it has caught up.
 
-    One that cannot be folded stays: `attempts` were made, and the next is not before `next_at`.
+    `since`, `until` and `last_id` say where those events lie, so that a page need not look for them in every month;
+    without them they may lie anywhere. One that cannot be folded stays: `attempts` were made, and the next is not
+    before `next_at`.
     """
 
     site = models.ForeignKey(  # no constraint: it would be checked once per row of a batch, and sites stay
@@ -87,6 +89,9 @@ class Touched(models.Model):
     )
     subject_key = models.UUIDField(db_index=True)
     at = models.DateTimeField()
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    last_id = models.BigIntegerField(null=True)
     attempts = models.PositiveSmallIntegerField(
         default=0, db_default=0
     )  # ingestion inserts without naming it

@@ -192,6 +192,13 @@ class TestWhatIsKnown:
         assert ada.submit("items/", value="3", **wish).status_code == 302
         assert Profile.objects.get(pk=ada.subject).traits["kids"] == 3
 
+    def test_a_text_too_long_is_refused_and_not_cut(self, ada: Person) -> None:
+        wish = {"holder": "profile", "name": "first_name", "wish": "correct"}
+        refused = ada.submit("items/", value="A" * 1_001, **wish)
+        assert refused.status_code == 400
+        assert "Write at most 1,000 characters." in refused.content.decode()
+        assert ada.submit("items/", value="A" * 1_000, **wish).status_code == 302
+
     def test_a_fact_is_deleted(self, ada: Person) -> None:
         ada.submit("items/", holder="profile", name="kids", wish="delete")
         assert "kids" not in Profile.objects.get(pk=ada.subject).traits

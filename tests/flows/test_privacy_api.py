@@ -109,6 +109,7 @@ class TestWhatIsKept:
                 {"traits": {"letter": "weekly"}},
                 (400, "invalid", "traits.letter"),
             ),  # not allowed for its purpose
+            ({"traits": {"first_name": "A" * 1_001}}, (400, "invalid", "traits.first_name")),
             ({"traits": {}}, (400, "invalid", "traits")),
             ({"traits": {"kids": 1}, "x": 1}, (400, "unknown_field", "x")),
             ([], (400, "invalid", None)),
@@ -268,6 +269,11 @@ class TestWithAKey:
         kept = back_end.get(f"/api/v1/privacy/profile?subject={ada.visitor}", headers=key).json()
         assert kept["holders"]["profile"]["data"]["first_name"] == "Ada"
         assert AccessLog.objects.filter(kind="profile_read", subject_key=ada.visitor).exists()
+        told = {"subject": ada.visitor, "traits": {"kids": 3}}
+        assert change(back_end, "profile", told, method="PATCH", **key).status_code == 200
+        wish = {"subject": ada.visitor, "holder": "profile", "name": "kids", "wish": "hide"}
+        assert change(back_end, "items", wish, **key).status_code == 200
+        assert AccessLog.objects.filter(kind="profile_changed", subject_key=ada.visitor).count() == 2
         asked = change(back_end, "export", {"subject": ada.visitor}, **key)
         assert asked.status_code == 202
         work()

@@ -135,6 +135,7 @@ def test_what_the_person_did_not_allow_is_dropped_and_said_so(key: str) -> None:
     ("body", "code", "attr"),
     [
         ({"traits": {"kids": "two"}}, "wrong_type", "traits.kids"),
+        ({"traits": {"first_name": "A" * 1_001}}, "too_long", "traits.first_name"),
         ({"traits": {"shoe_size": 43}}, "unknown_trait", "traits.shoe_size"),
         ({"traits": []}, "invalid", "traits"),
         ({}, "invalid", "traits"),

@@ -21,6 +21,7 @@ from personalization.api.privacy.person import (
     SITE_ID,
     SUBJECT,
     VISITOR,
+    Person,
     ProofBody,
     RightView,
     body_of,
@@ -112,7 +113,14 @@ class KeptView(RightView):
                 details=details,
                 done=True,
             )
+            _note_change(person)
         return _kept(person.subject)
+
+
+def _note_change(person: Person) -> None:
+    """Put on record that a back end changed what is known of somebody; what they change themselves is theirs."""
+    if person.verification == "key":
+        _on_record(access_log.Kind.PROFILE_CHANGED, person.subject, person.channel)
 
 
 def _on_record(kind: str, subject: uuid.UUID, actor: str) -> None:
@@ -187,6 +195,7 @@ class WishView(RightView):
                     wanted.get("value", ""),
                     timezone.now(),
                 )
+                _note_change(person)
         except KeyError as error:
             raise ValidationError(
                 {"holder": "Nothing of this holder can be changed."}, "unknown_holder"
