@@ -16,6 +16,7 @@ from cms.language.evaluate import WITHHELD
 from cms.language.moments import EPOCH
 from cms.language.vocabulary import Fact
 from personalization.directory import CompiledSegment, is_excluded, memberships
+from personalization.facts import count_scores
 from personalization.fragments import Fragment, Part, materialise, merged
 from personalization.pacing import FOR_EVER, Candidate, Pace, capped_until, in_turn, kept, turn_ends
 from personalization.plan import MAX_ASSEMBLIES, REASON_BYTES, BoundPlacement, BoundPlan, BoundVariant
@@ -93,6 +94,8 @@ def decide(
     """Choose a layout and a variant for every placement; `force` and `segments` are what a preview prescribes."""
     if plan.segments:
         memberships(plan.segments, facts, visitor, segments or {})
+        if plan.scores:
+            count_scores(facts, plan.scores)
     layout = _layout(plan, facts)
     choices = list(plan.defaults)
     paced = _Paced(plan, facts, visitor, now, pace)

@@ -150,7 +150,8 @@ DECLARED: Final = (
     _plain("personalization.EventSeen", "digest seen_at", _NUMBERS),
     _plain(
         "personalization.EventType",
-        "id site key title description schema purposes from_server declared retention_days sample first_seen_at last_seen_at",
+        "id site key title description schema purposes from_server declared retention_days sample sampled_at"
+        " first_seen_at last_seen_at",
     ),
     _plain("personalization.EventCount", "id site day name reason count last_at", _NUMBERS),
     _personal(
@@ -196,7 +197,7 @@ DECLARED: Final = (
     _plain("personalization.SegmentSize", "id segment at size", _NUMBERS),
     _plain(
         "personalization.SegmentRun",
-        "id site scope state started_at alive_at finished_at total error profiles entered left differences",
+        "id site scope state started_at alive_at finished_at total error profiles entered left differences decides",
         _NUMBERS,
     ),
     _plain("personalization.Directory", "id site version program"),

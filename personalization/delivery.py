@@ -63,7 +63,6 @@ def decide_for(
         context=context,
         now=local_now,
         here=plan.here,
-        scores=plan.scores,
     )
     return decide(plan, known, visitor=visitor, now=asked.now, sign=sign, pace=pace)
 

@@ -55,6 +55,7 @@ class CompiledSegment:
     def needs(self) -> frozenset[str]:
         """The segments that must be decided before this one."""
         named = {key for rule in self.rules for key in rule.reads.segments}
+        named |= self.score.segments if self.score else _NOTHING
         return frozenset(named | set(self.before))
 
     @cached_property

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 from django.db import connection
+from django.db.models import Q
 
 from cms.language.vocabulary import EventName
 from personalization.ingest.catalogue import DeclaredEvent, property_types, sampled_types
@@ -20,6 +21,7 @@ from personalization.models import EventCount, EventType
 MAX_NAMES_A_DAY: Final = 1_000
 MAX_SEEN: Final = 1_000  # names that are remembered though nobody declared them
 OTHER: Final = "(other)"
+SAMPLE_KEPT: Final = dt.timedelta(hours=1)  # then the shape of a newer event takes its place
 CACHE_SECONDS: Final = 5.0
 # What the Segment specification names, so that rules over a shop can be written before the first event came.
 STANDARD: Final = (
@@ -111,7 +113,13 @@ def count(site_id: int, sums: Sequence[tuple[str, str, int]], *, now: dt.datetim
 def note_seen(site_id: int, names: Iterable[str], *, now: dt.datetime) -> None:
     """Remember names that came, declared or not, and when."""
     seen = set(names)
-    known = set(EventType.objects.filter(site_id=site_id, key__in=seen).values_list("key", flat=True))
+    rows = EventType.objects.filter(site_id=site_id, key__in=seen)
+    known = set(rows.values_list("key", flat=True))
+    stale = rows.filter(Q(sampled_at=None) | Q(sampled_at__lt=now - SAMPLE_KEPT)).values_list(
+        "key", flat=True
+    )
+    for name, sample in _samples(site_id, list(stale)).items():
+        rows.filter(key=name).update(sample=sample, sampled_at=now)
     EventType.objects.filter(site_id=site_id, key__in=known).update(last_seen_at=now)
     EventType.objects.filter(site_id=site_id, key__in=known, first_seen_at=None).update(first_seen_at=now)
     room = MAX_SEEN - EventType.objects.filter(site_id=site_id, declared=False).count()
@@ -124,6 +132,7 @@ def note_seen(site_id: int, names: Iterable[str], *, now: dt.datetime) -> None:
                 key=name,
                 declared=False,
                 sample=samples.get(name),
+                sampled_at=now,
                 first_seen_at=now,
                 last_seen_at=now,
             )

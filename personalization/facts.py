@@ -8,7 +8,6 @@ loaded, and one that the person took out of use. Context is never personal.
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 from cms.language.behaviour import Behaviour
@@ -44,9 +43,11 @@ def cut(
     context: Mapping[str, Any],
     now: dt.datetime,
     here: Here | None = None,
-    scores: Mapping[str, Score] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Return the facts that a decision for this visitor may read; `now` is in the visitor's time zone."""
+    """Return the facts that a decision for this visitor may read; `now` is in the visitor's time zone.
+
+    Scores rest on segments: they are counted once those are decided (`count_scores`).
+    """
     facts: dict[str, Any] = {"$now": now}
     known = visitor.snapshot.facts if visitor.snapshot is not None else None
     excluded = visitor.snapshot.excluded if visitor.snapshot is not None else ()
@@ -63,11 +64,15 @@ def cut(
             facts[name] = known.get(name)
     for behaviour in behaviours:
         facts[behaviour.key] = _timeline(behaviour, visitor)
+    return facts
+
+
+def count_scores(facts: dict[str, Any], scores: Mapping[str, Score]) -> None:
+    """Count the points of the scores that may be used; `facts["segments"]` holds who is in which segment."""
     for name, score in scores.items():
         if facts.get(name) is not WITHHELD:
             points = score.value(facts)
             facts[name] = WITHHELD if points is None else points
-    return facts
 
 
 def _is_excluded(name: str, excluded: Collection[str]) -> bool:

@@ -2,12 +2,14 @@
 
 In: the features of a profile and further events. Out: the new features. Counts and sums add up, first and last are
 minimum and maximum, sessions are runs of events at most thirty minutes apart. What is counted by name is bounded by
-keeping the names with the lowest hashes: whichever order they come in, the same ones stay, with exact counts.
+keeping the names with the lowest hashes: whichever order they come in, the same ones stay, with exact counts. Sessions
+are bounded to the last ones and the number of those before; what comes so late that it lies among these is folded
+together with everything else (`fold_on`).
 """
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -60,6 +62,23 @@ def fold(features: Features, events: Iterable[Happened]) -> Features:
     for event in events:
         new.count(event)
     return new.features()
+
+
+def fold_on(
+    features: Features, events: Sequence[Happened], everything: Callable[[], Iterable[Happened]]
+) -> Features:
+    """Return the features after the events; `everything` that ever happened is asked for only where it must be."""
+    new = fold(features, events)
+    if not cuts_off(features):
+        return new
+    late = any(event.at < features.sessions[0].began for event in events)
+    became_one = len(new.sessions) < MAX_SESSIONS  # so that one more of those before is kept
+    return fold(Features(), everything()) if late or became_one else new
+
+
+def cuts_off(features: Features) -> bool:
+    """Say whether there were more sessions than are kept one by one."""
+    return features.earlier_sessions > 0
 
 
 def combined(one: Features, other: Features) -> Features:

@@ -23,16 +23,14 @@ from consent.models import ConsentState
 from consent.state import gates_of
 from personalization.directory import Directory
 from personalization.fault_points import fail_over
-from personalization.fold import fold
 from personalization.history import PURPOSE, past, unfolded
 from personalization.models import Profile, Segment, SegmentChange
 from personalization.profiles import (
     facts_of,
-    features_of,
+    fold_in,
     make_missing,
     micros,
     publish_snapshots,
-    set_features,
     snapshot_of,
 )
 from personalization.sales import count_sales
@@ -104,7 +102,7 @@ def bring_up(site: Site, subjects: Collection[uuid.UUID], *, cause: str, now: dt
     for row in rows:
         own = gates.get(row.pk, CLOSED)
         usable = events.get(row.pk, []) if PURPOSE in own.granted else []
-        _fold_in(row, usable, last.get(row.pk, 0), now)
+        _take_in(row, usable, last.get(row.pk, 0), now)
         standing = _stand(row, own, directory, history.get(row.pk, ()), ids, site, now)
         _place(batch, row, standing, ids, cause, usable, now)
         batch.profiles.append(row)
@@ -128,13 +126,12 @@ def gates_of_subjects(subjects: Sequence[uuid.UUID], *, now: dt.datetime) -> dic
     return {row.subject_id: gates_of(row, now=now.timestamp()) for row in rows}
 
 
-def _fold_in(profile: Profile, events: Sequence[Happened], last: int, now: dt.datetime) -> None:
+def _take_in(profile: Profile, events: Sequence[Happened], last: int, now: dt.datetime) -> None:
     if events:
         fail_over(events)
-        set_features(profile, fold(features_of(profile), events))
         profile.held = sorted({*profile.held, PURPOSE})
         profile.last_seen_at = max(now, profile.last_seen_at)
-    profile.folded_id = max(profile.folded_id, last)
+    fold_in(profile, events, last)
     profile.version += 1
 
 

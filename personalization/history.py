@@ -14,7 +14,7 @@ import orjson
 from django.db import connection
 
 from cms.language.behaviour import Behaviour
-from cms.language.behaviour.events import Happened
+from cms.language.behaviour.events import Happened, in_order
 
 PURPOSE: Final = "personalization"
 History = dict[uuid.UUID, list[Happened]]
@@ -76,6 +76,13 @@ def unfolded(
             if usable:
                 events.setdefault(subject, []).append(_happened(spelled))
     return events, last
+
+
+def everything_until(last: int, *subjects: uuid.UUID) -> list[Happened]:
+    """Return all that happened to one person, who may have had several keys, up to an event, in order."""
+    events, _ = unfolded(dict.fromkeys(subjects, 0), Where(last=last))
+    found = [event for own in events.values() for event in own]
+    return sorted(found, key=in_order)
 
 
 def past(subjects: Sequence[uuid.UUID], behaviours: Iterable[Behaviour], *, moment: int) -> History:

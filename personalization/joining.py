@@ -18,11 +18,12 @@ from consent.hot_store import Unavailable, hot_store
 from consent.models import Subject
 from consent.seal import seal
 from personalization.exposures import pace_key
-from personalization.fold import combined, fold
-from personalization.history import unfolded
+from personalization.fold import Features, combined, cuts_off, fold
+from personalization.history import everything_until, unfolded
 from personalization.models import Event, Profile, Segment, Touched
 from personalization.profiles import (
     features_of,
+    fold_in,
     set_features,
     snapshot_key,
     touched_key,
@@ -59,8 +60,7 @@ def _fold_pending(*profiles: Profile) -> list[Happened]:
     """Fold in what waits; return the events."""
     events, last = unfolded({profile.pk: profile.folded_id for profile in profiles})
     for profile in profiles:
-        set_features(profile, fold(features_of(profile), events.get(profile.pk, ())))
-        profile.folded_id = max(profile.folded_id, last.get(profile.pk, 0))
+        fold_in(profile, events.get(profile.pk, ()), last.get(profile.pk, 0))
     return [event for found in events.values() for event in found]
 
 
@@ -69,7 +69,7 @@ def _put_together(kept: Profile, ended: Profile) -> None:
     mine = kept.features.get("said", {})
     identifying, theirs = unsealed(kept), unsealed(ended)
     before = dict(identifying)
-    set_features(kept, combined(features_of(kept), features_of(ended)))
+    set_features(kept, _both(kept, ended))
     for known, told in ((kept.traits, ended.traits), (identifying, theirs)):
         for key, value in told.items():
             if key not in known or said.get(key, 0) > mine.get(key, 0):
@@ -85,6 +85,14 @@ def _put_together(kept: Profile, ended: Profile) -> None:
     kept.last_seen_at = max(one for one in (kept.last_seen_at, ended.last_seen_at) if one is not None)
     kept.version = max(kept.version, ended.version) + 1
     kept.snapshot_version = 0
+
+
+def _both(kept: Profile, ended: Profile) -> Features:
+    """Return the features of both together, from everything that happened where parts of it are only counted."""
+    mine, theirs = features_of(kept), features_of(ended)
+    if not cuts_off(mine) and not cuts_off(theirs):
+        return combined(mine, theirs)
+    return fold(Features(), everything_until(max(kept.folded_id, ended.folded_id), kept.pk, ended.pk))
 
 
 def _leave(ended: Profile) -> None:

@@ -15,7 +15,7 @@ from cms.language.vocabulary import CONTEXT
 from cms.models import Site
 from consent.gates import Gates
 from personalization.directory import Directory, memberships
-from personalization.facts import HERE, PAGES, cut
+from personalization.facts import HERE, PAGES, count_scores, cut
 from personalization.folding import gates_of_subjects
 from personalization.models import Event
 from personalization.profiles import current
@@ -49,6 +49,9 @@ def portrait_of(subject: uuid.UUID, *, site: Site, now: dt.datetime) -> Portrait
     visitor = Visitor(subject, gates, current(subject, directory, now=now.timestamp()))
     facts = _facts(directory, visitor, now)
     inside = memberships([directory.segments[key] for key in directory.order], facts, visitor)
+    count_scores(
+        facts, {f"scores.{key}": s.score for key, s in directory.segments.items() if s.score is not None}
+    )
     open_to_context = [
         s.key
         for s in directory.stored
@@ -69,14 +72,12 @@ def portrait_of(subject: uuid.UUID, *, site: Site, now: dt.datetime) -> Portrait
 
 def _facts(directory: Directory, visitor: Visitor, now: dt.datetime) -> dict[str, Any]:
     wanted = [fact for name, fact in directory.vocabulary.facts.items() if name not in HERE]
-    scored = {f"scores.{key}": s.score for key, s in directory.segments.items() if s.score is not None}
     return cut(
         wanted,
         directory.behaviours,
         visitor=visitor,
         context=dict.fromkeys(CONTEXT, WITHHELD),
         now=now,
-        scores=scored,
     )
 
 

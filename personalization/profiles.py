@@ -16,12 +16,13 @@ import orjson
 from django.db import connection
 from django.db.models import F
 
+from cms.language.behaviour.events import Happened
 from consent.hot_store import Unavailable, hot_store
 from consent.seal import Unreadable, seal, unseal
 from personalization.directory import Directory
 from personalization.fault_points import fail_over
-from personalization.fold import Features, computed_facts, fold, from_json, to_json
-from personalization.history import ANYWHERE, Where, past, unfolded
+from personalization.fold import Features, computed_facts, fold_on, from_json, to_json
+from personalization.history import ANYWHERE, Where, everything_until, past, unfolded
 from personalization.models import Membership, Profile, Segment
 from personalization.timelines import timelines_of
 from personalization.visitor import EMPTY, NOTHING_DONE, Snapshot, encode
@@ -82,6 +83,14 @@ def set_features(profile: Profile, features: Features) -> None:
     profile.categories = dict(features.categories)
     said = profile.features.get("said", {})
     profile.features = to_json(features) | ({"said": said} if said else {})
+
+
+def fold_in(profile: Profile, events: Sequence[Happened], last: int) -> None:
+    """Fold events into a profile's features, and note the last one there is."""
+    profile.folded_id = max(profile.folded_id, last)
+    if events:
+        known, until = features_of(profile), profile.folded_id
+        set_features(profile, fold_on(known, events, lambda: everything_until(until, profile.pk)))
 
 
 def forget_computed(profile: Profile) -> int:
@@ -180,8 +189,7 @@ def current(subject_id: uuid.UUID, directory: Directory, *, now: float, needed: 
         _store(subject_id, empty)
         return empty
     fail_over(events.get(subject_id, ()))
-    set_features(profile, fold(features_of(profile), events.get(subject_id, ())))
-    profile.folded_id = max(profile.folded_id, last.get(subject_id, 0), needed)
+    fold_in(profile, events.get(subject_id, ()), max(needed, last.get(subject_id, 0)))
     if directory.behaviours:
         moment = int(now * 1_000_000)
         history = past([subject_id], directory.behaviours, moment=moment)

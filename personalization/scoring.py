@@ -106,6 +106,11 @@ class Score:
     def reads(self) -> frozenset[str]:
         return frozenset(name for program, _ in self.conditions for name in program.reads.facts)
 
+    @cached_property
+    def segments(self) -> frozenset[str]:
+        """The segments that give points."""
+        return frozenset(key for program, _ in self.conditions for key in program.reads.segments)
+
     def value(self, facts: Mapping[str, Any]) -> int | float | None:
         """Return the points; None when something that gives points is withheld."""
         total = Decimal(0)

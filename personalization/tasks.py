@@ -16,7 +16,7 @@ from personalization.lanes import backfill, catch_up, fall_due
 from personalization.plans import announce_epoch
 from personalization.profiles import sweep_snapshots
 from personalization.segments.directory import rebuild
-from personalization.segments.refresh import refresh
+from personalization.segments.refresh import refresh, refresh_changed
 from personalization.segments.sizes import note_sizes
 
 TRIGGERS: Final = 1_000  # pieces of work that one call does; messages do not wait for more
@@ -106,6 +106,13 @@ def refresh_all_segments() -> int:
 
 
 @shared_task
+def refresh_changed_segments() -> int:
+    """Look at everybody where a rule changed; return in how many sites it ran."""
+    runs = [refresh_changed(site, now=timezone.now()) for site in Site.objects.all()]
+    return sum(run is not None for run in runs)
+
+
+@shared_task
 def refresh_bestsellers() -> int:
     """Compile the directory again, in case other items are bought most now."""
     return len([rebuild(site) for site in Site.objects.all()])
@@ -136,6 +143,7 @@ def sweep() -> int:
     fold_touched()
     fall_due_now()
     backfill_behaviour()
+    refresh_changed_segments()
     counts.collect(now=now)
     store_exposures()
     return sweep_snapshots()

@@ -149,7 +149,7 @@ class EventTypeAdmin(RebuildingAdmin):
     def last_seen(self, row: EventType) -> str:
         return when(row.last_seen_at)
 
-    @admin.display(description="The shape of the newest")
+    @admin.display(description="The shape of a recent one")
     def shape(self, row: EventType) -> SafeString | str:
         if not row.sample:
             return "Nothing came yet."

@@ -23,7 +23,6 @@ from cms.language.parse import parse
 from cms.models.site import current_site
 from cms.pages import rule_problems
 from cms.rule_widget import RuleField, RuleWidget
-from consent.hints import hint
 from consent.models import Purpose
 from personalization.admin.care import lineage, overlaps_view, signs, size_curve, used_in
 from personalization.admin.declared import RebuildingAdmin
@@ -37,7 +36,6 @@ from personalization.segments.directory import facts_for_segments, is_exempt, se
 from personalization.segments.uses import uses_of
 
 SMALL = 50
-_REFRESH = "personalization.tasks.refresh_all_segments"
 _PLACES = {"/rule": "rule", "/purposes": "purposes", "/parent": "parent", "/score": "points"}
 
 
@@ -309,9 +307,8 @@ class SegmentAdmin(RebuildingAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Segment, form: Any, change: bool) -> None:
-        """Save, compile the directory, and ask the worker to count again."""
+        """Save and compile the directory: where somebody else is in a segment now, the worker counts again."""
         super().save_model(request, obj, form, change)
-        hint(_REFRESH)
         if "min_size" in form.changed_data and obj.min_size < SMALL:
             messages.warning(
                 request, f"{obj} personalises from {obj.min_size} people on: small groups can be recognised."

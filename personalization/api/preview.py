@@ -105,7 +105,6 @@ def preview(asked: Mapping[str, Any], *, now: dt.datetime) -> Decision:
         context=context,
         now=local,
         here=plan.here,
-        scores=plan.scores,
     )
     forced = _forced(plan, asked.get("force") or {})
     return decide(

@@ -75,6 +75,7 @@ class EventType(models.Model):
     sample = models.JSONField(
         null=True, blank=True, editable=False, help_text="The shape of one: names and types, no values."
     )
+    sampled_at = models.DateTimeField(null=True, editable=False)
     first_seen_at = models.DateTimeField(null=True, editable=False)
     last_seen_at = models.DateTimeField(null=True, editable=False)
 

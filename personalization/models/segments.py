@@ -233,6 +233,9 @@ class SegmentRun(models.Model):
     entered = models.PositiveIntegerField(default=0)
     left = models.PositiveIntegerField(default=0)
     differences = models.JSONField(default=dict, help_text="Segment → entered and left.")
+    decides = models.CharField(
+        max_length=16, blank=True, help_text="The digest of the rules that it looked at everybody with."
+    )
 
     class Meta:
         ordering = ["-id"]

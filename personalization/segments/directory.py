@@ -5,7 +5,7 @@ its plans again at its next request.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
@@ -20,6 +20,7 @@ from cms.language.parse import parse
 from cms.language.vocabulary import CONTEXT, Fact, SegmentName, Vocabulary
 from cms.models import Block, Site
 from cms.pages import rule_problems
+from consent.hints import hint
 from personalization.directory import Directory as CompiledDirectory
 from personalization.directory import base_name, compile_directory
 from personalization.events import event_names
@@ -29,6 +30,7 @@ from personalization.scoring import score_problems
 from personalization.stored_rules import compile_stored
 
 KEPT_VERSIONS: Final = 3
+REFRESH_TASK: Final = "personalization.tasks.refresh_changed_segments"
 _OF_PAGES: Final = frozenset({"personalization"})
 FEATURES: Final = tuple(
     Fact(f"features.{name}", kind, _OF_PAGES, title)
@@ -112,7 +114,7 @@ def _cycles(segment: Segment) -> list[Problem]:
     """Find a way from the segment back to itself, over parents and over the segments that rules name."""
     rows = {s.key: s for s in Segment.objects.filter(site=segment.site_id).select_related("parent")}
     rows[segment.key] = segment
-    needs = {key: _needs(row) for key, row in rows.items()}
+    needs = {key: _needs(row) | _earlier_tiers(row, rows.values()) for key, row in rows.items()}
     for needed, place in needs[segment.key].items():
         waiting, seen = [needed], set[str]()
         while waiting:
@@ -134,6 +136,20 @@ def _needs(segment: Segment) -> dict[str, str]:
             if test.name == SEGMENTS:
                 named |= {key: place + pointer for key, pointer in segment_keys(test.value)}
     return named
+
+
+def _earlier_tiers(segment: Segment, rows: Iterable[Segment]) -> dict[str, str]:
+    """Return the segments that come before one of several tiers, and so decide about it."""
+    mine = _position(segment)
+    return {
+        one.key: "/tiers"
+        for one in rows
+        if segment.tiers and one.tiers == segment.tiers and _position(one) < mine
+    }
+
+
+def _position(segment: Segment) -> tuple[int, int, float]:
+    return segment.priority, segment.position, segment.pk or float("inf")
 
 
 def _rules_in(segment: Segment) -> Iterator[tuple[Condition, str]]:
@@ -216,6 +232,8 @@ def rebuild(site: Site) -> Directory:
         site=site, version=site.directory_version, defaults={"program": program}
     )
     site.directories.filter(version__lte=site.directory_version - KEPT_VERSIONS).delete()
+    if latest is None or latest.program.get("decides") != program["decides"]:
+        transaction.on_commit(lambda: hint(REFRESH_TASK))
     return directory
 
 
@@ -241,6 +259,7 @@ def compile_rows(site: Site, segments: list[Segment]) -> dict[str, Any]:
         "bestsellers": bestsellers(site),
         "behaviour_version": _behaviour_version(site, compiled),
         "timed": _timed(compiled),
+        "decides": _decides(compiled),
     }
 
 
@@ -269,6 +288,16 @@ def _timed(compiled: list[dict[str, Any]]) -> str:
         [s["key"], s["rules"], s["score"], s["before"]]
         for s in compiled
         if s["score"] or any(compile_stored(rule).timed for rule in s["rules"])
+    ]
+    return hashlib.sha256(orjson.dumps(spelled, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _decides(compiled: list[dict[str, Any]]) -> str:
+    """Return a digest of everything that decides who is in which stored segment."""
+    spelled = [
+        [s[name] for name in ("key", "kind", "rules", "score", "before", "purposes")]
+        for s in compiled
+        if s["purposes"]
     ]
     return hashlib.sha256(orjson.dumps(spelled, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 

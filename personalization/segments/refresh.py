@@ -39,6 +39,23 @@ def refresh(site: Site, *, now: dt.datetime) -> SegmentRun | None:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, site.pk])
 
 
+def refresh_changed(site: Site, *, now: dt.datetime) -> SegmentRun | None:
+    """Look at everybody where rules changed since somebody last did; after a failure not before a while has passed."""
+    wanted = _decided_by(site)
+    last = SegmentRun.objects.filter(site=site, decides=wanted).first()
+    if not wanted or (
+        last is not None and (last.state != SegmentRun.State.FAILED or last.started_at > now - SILENT)
+    ):
+        return None
+    return refresh(site, now=now)
+
+
+def _decided_by(site: Site) -> str:
+    """Return the digest of the rules in use; empty before there are any."""
+    found = site.directories.order_by("-version").values_list("program__decides", flat=True).first()
+    return found or ""
+
+
 def release_stuck(site: Site, *, now: dt.datetime) -> int:
     """Close the runs whose process died, so that nobody takes them for running."""
     stuck = SegmentRun.objects.filter(site=site, state=SegmentRun.State.RUNNING, alive_at__lt=now - SILENT)
@@ -55,6 +72,7 @@ def _run(site: Site, now: dt.datetime) -> SegmentRun:
         started_at=now,
         alive_at=now,
         total=Profile.objects.filter(site=site).count(),
+        decides=_decided_by(site),
     )
     try:
         counted = _as_a_set(run, now)
@@ -81,10 +99,10 @@ def _as_a_set(run: SegmentRun, now: dt.datetime) -> dict[int, int] | None:
         )
         for pk, size in found.sizes.items():  # with the changes, so that none is announced by an older size
             Segment.objects.filter(pk=pk, size__isnull=False).update(size=size)
-        _note(run, ids, found)
     everybody = Profile.objects.filter(site=site)
     all_in_sql = directory.behaviour_version <= _oldest_behaviour(site, directory.behaviour_version)
     apart = everybody.exclude(excluded=[]) if all_in_sql and not left_over else everybody
+    _note(run, ids, found, done=run.total - apart.count())
     looked_at = [_look_at(run, batch, now) for batch in _batches(apart)]
     return None if looked_at else found.sizes
 
@@ -100,14 +118,14 @@ def _oldest_behaviour(site: Site, otherwise: int) -> int:
     return row[0] if row else otherwise
 
 
-def _note(run: SegmentRun, ids: Mapping[str, int], found: Found) -> None:
-    """Write down what one statement found."""
+def _note(run: SegmentRun, ids: Mapping[str, int], found: Found, *, done: int) -> None:
+    """Write down what one statement found, and how many profiles need no further look."""
     run.entered += sum(found.entered.values())
     run.left += sum(found.left.values())
     for key, pk in ids.items():
         if found.entered.get(pk) or found.left.get(pk):
             run.differences[key] = {"entered": found.entered.get(pk, 0), "left": found.left.get(pk, 0)}
-    run.profiles = found.profiles
+    run.profiles = max(0, done)
     run.alive_at = dt.datetime.now(dt.UTC)
     run.save()
 
@@ -115,6 +133,7 @@ def _note(run: SegmentRun, ids: Mapping[str, int], found: Found) -> None:
 @transaction.atomic
 def _look_at(run: SegmentRun, batch: list[uuid.UUID], now: dt.datetime) -> None:
     entered, left = look_again(run.site, batch, now=now)
+    run.profiles += len(batch)
     for name, found in (("entered", entered), ("left", left)):
         setattr(run, name, getattr(run, name) + sum(found.values()))
         for key, count in found.items():

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from cms.language.behaviour.events import Happened
 from personalization.fold import (
     MAX_NAMES,
+    MAX_SESSIONS,
     SESSION_GAP,
     Features,
     bounded,
     combined,
     computed_facts,
     fold,
+    fold_on,
     from_json,
     to_json,
 )
@@ -61,6 +63,43 @@ def test_batches_are_one_by_one_are_recomputed(happened: list[Happened], seed: i
     half = len(shuffled) // 2
     assert fold(fold(Features(), shuffled[half:]), shuffled[:half]) == at_once
     assert one_by_one == at_once
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(MAX_SESSIONS + 1, MAX_SESSIONS + 30),
+    st.lists(st.integers(0, 2_400), max_size=12),
+    st.integers(0, 2**31),
+)
+def test_so_are_more_visits_than_are_kept_one_by_one(visits: int, late: list[int], seed: int) -> None:
+    moments = [START + n * 40 * MINUTE for n in range(visits)] + [START + n * MINUTE for n in late]
+    happened = [
+        Happened("Page Viewed", at, {"path": f"/{n}"}, "page", str(n)) for n, at in enumerate(moments)
+    ]
+    at_once = fold(Features(), happened)
+    random.Random(seed).shuffle(happened)
+    seen: list[Happened] = []
+    one_by_one = Features()
+    for event in happened:
+        seen.append(event)
+        one_by_one = fold_on(one_by_one, [event], lambda: seen)
+    assert one_by_one == at_once
+    half = len(happened) // 2
+    first = fold(Features(), happened[:half])
+    assert fold_on(first, happened[half:], lambda: happened) == at_once
+
+
+def test_everything_is_asked_for_only_where_something_came_that_late() -> None:
+    def page(minute: int) -> Happened:
+        return Happened("Page Viewed", START + minute * MINUTE, {}, "page", str(minute))
+
+    def refuse() -> list[Happened]:
+        raise AssertionError
+
+    many = fold(Features(), [page(n * 40) for n in range(MAX_SESSIONS + 10)])
+    assert fold_on(many, [page(10 * 40), page(100_000)], refuse).earlier_sessions == 11
+    few = fold(Features(), [page(100)])
+    assert len(fold_on(few, [page(0)], refuse).sessions) == 2
 
 
 @settings(max_examples=50)
