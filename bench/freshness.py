@@ -6,6 +6,7 @@ webhooks are watched while two hundred events a second come in.
 """
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,8 @@ import psycopg
 
 from bench.rounds import Result, summed_up
 from launcher import embedded
-from tests.faults.journal import Person, headline, new_person
-from tests.faults.system import NO_REDIS, ROOT, System, running
+from tests.faults.journal import LANDING, Person, new_person
+from tests.faults.system import NO_REDIS, ROOT, Answer, System, running
 from tests.flows.receiver import Receiver
 
 BUNDLE = ROOT / "bench" / "page-bundle.json"
@@ -32,6 +33,41 @@ QUIET_SECONDS = 5
 TURN = 3.0  # seconds until the same person changes again
 # who was told of nothing for five seconds: left by time alone
 QUIET = '{"$did": {"event": "Product Viewed", "within": "PT5S"}}'
+# a page that shows which side somebody's last turn was on: it is right only where the last event was folded in
+TURNS = {
+    "tessera": 1,
+    "templates": [{"key": "turns", "title": "Turns", "slots": [{"key": "side"}], "source": ""}],
+    "segments": [
+        {
+            "key": "odd",
+            "title": "Odd",
+            "min_size": 0,
+            "rule": {"$did": {"event": "Turned", "last": {"of": "properties.side", "$eq": "odd"}}},
+        }
+    ],
+    "blocks": [
+        {"key": f"turns-{side}", "type": "bench-headline", "fields": {"text": side, "level": 1}}
+        for side in ("odd", "even")
+    ],
+    "pages": [
+        {
+            "path": "/turns",
+            "template": "turns",
+            "title": {"en": "Turns"},
+            "slots": {
+                "side": [
+                    {
+                        "placement": "turns-side",
+                        "variants": [
+                            {"key": "odd", "when": {"segments": {"$in": ["odd"]}}, "block": "turns-odd"},
+                            {"key": "even", "default": True, "block": "turns-even"},
+                        ],
+                    }
+                ]
+            },
+        }
+    ],
+}
 _CHANGES = (
     "SELECT c.id, c.subject_key::text, c.entered, extract(epoch FROM clock_timestamp()) FROM personalization_segmentchange c"
     " JOIN personalization_segment s ON s.id = c.segment_id WHERE s.key = %s AND c.id > %s AND c.id <> ALL(%s) ORDER BY c.id"
@@ -59,7 +95,10 @@ def freshness_benchmarks(*, pages: int, seconds: float) -> tuple[list[Result], l
         receiver = Receiver()
         stack.callback(receiver.close)
         system = stack.enter_context(running(var, WEBHOOK_ALLOW_PRIVATE="1"))
-        system.manage("load_bundle", str(BUNDLE), "--publish")
+        turns = var / "turns.json"
+        turns.write_text(json.dumps(TURNS))
+        for bundle in (BUNDLE, turns):
+            system.manage("load_bundle", str(bundle), "--publish")
         system.manage("shell", "-v", "0", "-c", _prepared(receiver.url))
         key = system.manage("api_key", "create", "bench", "--scope", "ingest", "--scope", "manage")
         people = [new_person(system, key) for _ in range(40)]
@@ -105,12 +144,31 @@ def _ask_after_each(people: Sequence[Person], pages: int) -> tuple[int, list[tup
     """Return how many pages were right, and the seconds of each, of the same page again, and once more."""
     right, asked = 0, []
     for n in range(pages):
-        person, town = people[n % len(people)], f"Town {n}"
-        _accepted(person, city=town)
-        first, again, third = person.page(), person.page(), person.page()
-        right += town in headline(first)
-        asked.append((first.seconds, again.seconds, third.seconds))
+        person, turn = people[n % len(people)], n // len(people)
+        path, expected = (_says if turn % 2 else _turns)(person, turn // 2)
+        pages_of_one = [person.system.ask("GET", path, headers=person.headers) for _ in range(3)]
+        right += expected in pages_of_one[0].body.decode()
+        first, again, third = (page.seconds for page in pages_of_one)
+        asked.append((first, again, third))
     return right, asked
+
+
+def _says(person: Person, turn: int) -> tuple[str, str]:
+    """Let somebody say where they live; return the page that names it, and what it must hold."""
+    town = f"Town {turn} of {uuid.uuid4().hex}"
+    _accepted(lambda: person.declare(sport="hiking", city=town))
+    return LANDING, town
+
+
+def _turns(person: Person, turn: int) -> tuple[str, str]:
+    """Let somebody do something; return the page that rests on it, and what it must hold."""
+    side = ("odd", "even")[turn % 2]
+    message = {
+        "event": "Turned", "properties": {"side": side}, "anonymousId": person.id,
+        "messageId": uuid.uuid4().hex, "writeKey": person.key,
+    }  # fmt: skip
+    _accepted(lambda: person.system.ask("POST", "/v1/track", body=message))
+    return "/api/v1/pages/turns", f'"text":"{side}"'
 
 
 def _extra(pairs: Iterable[tuple[float, float]]) -> str:
@@ -119,10 +177,10 @@ def _extra(pairs: Iterable[tuple[float, float]]) -> str:
     return f"median {extra.at(0.5) * 1000:.1f}, p95 {extra.at(0.95) * 1000:.1f} ms"
 
 
-def _accepted(person: Person, **traits: str) -> None:
+def _accepted(send: Callable[[], Answer]) -> None:
     """Send what is to be reflected until it is acknowledged, as an SDK does."""
     for tries in range(5):
-        answer = person.declare(sport="hiking", **traits)
+        answer = send()
         if answer.status == 200:
             return
         time.sleep(0.2 * 2**tries)

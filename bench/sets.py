@@ -14,7 +14,6 @@ from typing import Any
 from django.db import connection
 
 from bench.rounds import Rate, Result, compare
-from cms.models import Site
 from cms.models.site import current_site
 from personalization.folding import segment_ids
 from personalization.models import Profile, Segment, Trait
@@ -166,6 +165,7 @@ def attribute_benchmarks(*, rounds: int) -> list[Result]:
     hand = {pk: condition for pk, (_, condition) in zip(ids, rules, strict=True)}
     one_by_one = _timed(lambda: [_one_query(pk, condition) for pk, condition in hand.items()])
     by_hand = _timed(lambda: _by_hand(hand))
+    _check_same(lambda: _by_hand(hand))
     results = [
         _compare("segments_set", "a query per segment", one_by_one, rounds),
         _compare("segments_set_by_hand", "SQL written by hand", by_hand, rounds),
@@ -193,6 +193,7 @@ def behaviour_benchmarks(*, rounds: int) -> list[Result]:
     )
     one_by_one = _timed(lambda: [_one_query(pk, condition) for pk, condition in apart.items()])
     by_hand = _timed(lambda: _by_hand({pk: f"d.t{pk}" for pk in asked}, together))
+    _check_same(lambda: _by_hand({pk: f"d.t{pk}" for pk in asked}, together))
     results = [
         _compare("behaviour_set", "a query per segment", one_by_one, rounds),
         _compare("behaviour_set_by_hand", "SQL written by hand", by_hand, rounds),
@@ -285,14 +286,30 @@ def _make_segments(prefix: str, rules: Sequence[dict[str, Any]]) -> list[int]:
     rebuild(site)
     Profile.objects.update(segments=[])
     ids = list(Segment.objects.filter(site=site).order_by("position").values_list("pk", flat=True))
-    _check_same(site, ids)
-    return ids
-
-
-def _check_same(site: Site, ids: Sequence[int]) -> None:
     _pass()
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE) personalization_profile")
+    return ids
+
+
+def _check_same(by_hand: Callable[[], Any]) -> None:
+    """End where the rules as written and the SQL of the baseline put different people into a segment."""
+    ours = _members()
+    Profile.objects.update(segments=[])
+    by_hand()
+    if (theirs := _members()) != ours:
+        different = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+        raise SystemExit(f"The baseline finds other people in the segments {different}.")
+
+
+def _members() -> dict[int, tuple[int, str]]:
+    """Return how many are in each segment, and a digest of who."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT s, count(*), bit_xor(uuid_hash_extended(subject_key, 0))::text"
+            " FROM personalization_profile, unnest(segments) s GROUP BY s"
+        )
+        return {segment: (number, digest) for segment, number, digest in cursor.fetchall()}
 
 
 def _pass() -> None:
