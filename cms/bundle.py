@@ -22,7 +22,7 @@ from cms.language.nodes import Problem
 from cms.language.parse import step
 from cms.media import MediaError, set_picture, stored_bytes
 from cms.models import Block, BlockType, Experience, Media, Page, Site, Template
-from cms.pacing import cap_problems
+from cms.pacing import cap_problems, interval_problems
 from cms.page_checks import PAGE_ATTRIBUTES
 from cms.pages import content_of, write_page
 from cms.paths import normalise
@@ -140,18 +140,26 @@ def load_structure(
     }
     for index, entry in listed(bundle, "templates", report, known={"key", "title", "slots", "source"}):
         _load_template(entry, site, report, f"/templates/{index}")
-    for index, entry in listed(bundle, "experiences", report, known={"key", "title", "cap"}):
+    for index, entry in listed(bundle, "experiences", report, known={"key", "title", "cap", "min_interval"}):
         _load_experience(entry, site, report, f"/experiences/{index}")
     return changed
 
 
 def _load_experience(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
-    wrong = list(cap_problems(entry.get("cap"), f"{pointer}/cap"))
+    interval = entry.get("min_interval") or ""
+    wrong = [
+        *cap_problems(entry.get("cap"), f"{pointer}/cap"),
+        *interval_problems(interval, f"{pointer}/min_interval"),
+    ]
     report.problems += wrong
     if wrong:
         return
     row = Experience.objects.filter(site=site, key=entry["key"]).first()
-    values = {"title": entry.get("title") or entry["key"], "cap": entry.get("cap")}
+    values = {
+        "title": entry.get("title") or entry["key"],
+        "cap": entry.get("cap"),
+        "min_interval": interval,
+    }
     changed = written(row or Experience(site=site, key=entry["key"]), values, report, pointer)
     report.count("experiences", bool(changed))
 
@@ -419,7 +427,8 @@ def dump_content(site: Site) -> dict[str, Any]:
             for t in Template.objects.filter(site=site).order_by("key")
         ],
         "experiences": [
-            {"key": e.key, "title": e.title, "cap": e.cap} for e in Experience.objects.filter(site=site)
+            {"key": e.key, "title": e.title, "cap": e.cap, "min_interval": e.min_interval or None}
+            for e in Experience.objects.filter(site=site)
         ],
         "blocks": [
             {"key": b.key, "type": b.type.key, "fields": b.data}

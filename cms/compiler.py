@@ -135,6 +135,7 @@ class _Compiler:
             if source is None:
                 return None
             block = self.block(source, override, f"{pointer}/{kind if override else 'block'}", depth=1)
+        experience = self.sources.experiences.get(variant.get("experience") or "", {})
         return {
             "key": variant["key"],
             "kind": "default" if variant.get("default") else kind,
@@ -145,7 +146,8 @@ class _Compiler:
             "offer": bool(variant.get("offer")),
             "weight": variant.get("weight") or 1,
             "experience": variant.get("experience"),
-            "experience_cap": self.sources.experiences.get(variant.get("experience") or ""),
+            "experience_cap": experience.get("cap"),
+            "experience_min_interval": experience.get("min_interval"),
             "block": block,
         }
 

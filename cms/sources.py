@@ -48,7 +48,7 @@ class Sources:
     media: Mapping[str, Mapping[str, Any]]
     types: Mapping[str, SourceType]
     locales: tuple[str, ...]
-    experiences: Mapping[str, Any] = field(default_factory=dict)  # key → cap
+    experiences: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # key → cap, min_interval
     offer_cap: Any = None
 
 
@@ -80,7 +80,9 @@ def load_sources(site: Site, contents: Iterable[Mapping[str, Any]], *, draft: bo
         media={m.key: _source_media(m) for m in Media.objects.filter(site=site)},
         types={t.key: t for t in types.values()},
         locales=tuple(site.locales),
-        experiences=dict(Experience.objects.filter(site=site).values_list("key", "cap")),
+        experiences={
+            e["key"]: e for e in Experience.objects.filter(site=site).values("key", "cap", "min_interval")
+        },
         offer_cap=site.offer_cap,
     )
 

@@ -128,7 +128,7 @@ class _Paced:
             hindrance = self._hindrance(variant)
             if hindrance is None:
                 holding.append(Candidate(index, variant.key, variant.weight, variant.starts))
-                if placement.rotation is None and placement.min_interval is None:
+                if placement.rotation is None and not placement.steady:
                     break
             elif not holding:
                 obstacle = obstacle or hindrance
@@ -160,10 +160,11 @@ class _Paced:
 
     def _of(self, holding: list[Candidate], placement: BoundPlacement) -> Candidate:
         shown = self.known.last.get(f"{self.plan.path} {placement.key}") if self.known else None
-        if placement.min_interval is not None and shown is not None:
-            same = kept(holding, shown, placement.min_interval, self.moment)
+        interval = placement.interval_of(shown.variant) if shown is not None else None
+        if interval is not None and shown is not None:
+            same = kept(holding, shown, interval, self.moment)
             if same is not None:
-                self._sooner(shown.since + placement.min_interval)
+                self._sooner(shown.since + interval)
                 return same
         if placement.rotation is None:
             return holding[0]

@@ -43,7 +43,7 @@ DECLARED: Final = (
     _plain("cms.BlockRevision", "id block n data created_at created_by"),
     _plain("cms.BlockReference", "id source target"),
     _plain("cms.Media", "id site key file alt width height checksum"),
-    _plain("cms.Experience", "id site key title cap"),
+    _plain("cms.Experience", "id site key title cap min_interval"),
     _plain("cms.Template", "id site key title slots source"),
     _plain("cms.HistoricalTemplate", f"id key title slots source site {_HISTORY}"),
     _plain("cms.Page", "id site path title meta go_live_at expire_at published compile_cause updated_at"),

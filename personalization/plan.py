@@ -67,11 +67,12 @@ class BoundVariant:
     hole_purposes: frozenset[str]
     limits: tuple[Limit, ...] = ()
     weight: int = 1
+    min_interval: int | None = None  # of its experience, in microseconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BoundPlacement:
-    """One placement; `min_interval` is in microseconds, `counted` are the variants whose showing must be counted."""
+    """One placement; `min_interval` is its own, in microseconds."""
 
     key: str
     slot: str
@@ -79,11 +80,20 @@ class BoundPlacement:
     min_interval: int | None = None
     rotation: Rotation | None = None
 
-    @property
+    @cached_property
     def paced(self) -> bool:
         """Whether what was shown before, or whose turn it is, matters here."""
-        limited = any(variant.limits for variant in self.variants)
-        return limited or self.min_interval is not None or self.rotation is not None
+        return any(variant.limits for variant in self.variants) or self.steady or self.rotation is not None
+
+    @cached_property
+    def steady(self) -> bool:
+        """Whether something that is shown stays for a while."""
+        return self.min_interval is not None or any(one.min_interval is not None for one in self.variants)
+
+    def interval_of(self, variant: str) -> int | None:
+        """Return for how long a variant stays: as the placement or the variant's experience says, the longer one."""
+        own = [one.min_interval for one in self.variants if one.key == variant]
+        return max((one for one in (self.min_interval, *own) if one is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +185,7 @@ class BoundPlan:
     def counted(self) -> bool:
         """Whether what this page shows must be remembered."""
         return any(v.limits for p in self.placements for v in p.variants) or any(
-            p.min_interval is not None for p in self.placements
+            p.steady for p in self.placements
         )
 
     @cached_property
@@ -362,6 +372,7 @@ class _Binder:
             hole_purposes=self.purposes_of(writer.holes),
             limits=self.limits(placement, variant),
             weight=variant.get("weight") or 1,
+            min_interval=duration(variant.get("experience_min_interval") or None),
         )
 
     def known(self, names: Iterable[str]) -> tuple[Fact, ...]:

@@ -15,7 +15,7 @@ PAGES: Final = "personalization"
 # what people did is shown to the office, and worked into what pages read
 EVENTS: Final = ("analytics", PAGES)
 _PERSONAL: Final = (
-    r"(user\.|features\.|here\.|scores\.|tessera-product|\"cap\": \{|\"min_interval\": \"|\"rotation\": \{)"
+    r"(user\.|features\.|here\.|scores\.|tessera-product|cap\": \{|min_interval\": \"|\"rotation\": \{)"
 )
 
 

@@ -1,4 +1,4 @@
-"""A cap as an editor writes it: at most … times a person, within …
+"""A cap as an editor writes it: at most … times a person, within …; and an interval between changes.
 
 In: the model's cap, `{"times": 1, "within": "P7D"}` or none. Out: two fields of the form, and the cap they say. Those
 who may only look read it as words.
@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from django import forms
 from unfold import widgets as unfold
 
+from cms.pacing import interval_problems
+
 WITHIN = (
     ("", "ever"),
     ("PT1H", "an hour"),
@@ -18,6 +20,23 @@ WITHIN = (
     ("P30D", "30 days"),
 )
 CAP_FIELDS = ("cap_times", "cap_within")
+
+
+class IntervalForm(forms.Form):
+    """What a model form needs to write a minimum interval between changes."""
+
+    min_interval = forms.CharField(
+        required=False,
+        label="Changes at most every",
+        help_text="As long as both variants hold: PT15M is a quarter of an hour.",
+        widget=unfold.UnfoldAdminTextInputWidget(),
+    )
+
+    def clean_min_interval(self) -> str:
+        interval: str = self.cleaned_data["min_interval"].strip().upper()
+        if problems := list(interval_problems(interval, "")):
+            raise forms.ValidationError(problems[0].message)
+        return interval
 
 
 class CapForm(forms.Form):

@@ -1,4 +1,4 @@
-"""Experiences: what belongs together over several placements, and how often one person is shown it."""
+"""Experiences: what belongs together over several placements, and how often and how steadily it is shown."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from cms.admin.base import SiteAdmin
-from cms.admin.caps import CAP_FIELDS, CapForm, said_cap
+from cms.admin.caps import CAP_FIELDS, CapForm, IntervalForm, said_cap
 from cms.forms import SiteForm
 from cms.models import Experience
 from cms.publishing import recompile_all
 
 
-class ExperienceForm(CapForm, SiteForm):
+class ExperienceForm(CapForm, IntervalForm, SiteForm):
     class Meta:
         model = Experience
-        fields = ("title", "key")
+        fields = ("title", "key", "min_interval")
 
 
 @admin.register(Experience)
@@ -27,7 +27,7 @@ class ExperienceAdmin(SiteAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         cap = CAP_FIELDS if self.has_change_permission(request, obj) else "shown_cap"
-        return ("title", "key", cap)
+        return ("title", "key", cap, "min_interval")
 
     @admin.display(description="At most")
     def shown_cap(self, row: Experience) -> str:
@@ -39,5 +39,5 @@ class ExperienceAdmin(SiteAdmin):
 
     def save_model(self, request: HttpRequest, obj: Experience, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        if form.cap_changed:  # published pages carry it
-            recompile_all(obj.site, now=timezone.now(), cause=f"The cap of {obj} changed")
+        if form.cap_changed or "min_interval" in form.changed_data:  # published pages carry both
+            recompile_all(obj.site, now=timezone.now(), cause=f"The pace of {obj} changed")

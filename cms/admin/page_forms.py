@@ -18,7 +18,7 @@ from django.urls import reverse_lazy
 from unfold import widgets as unfold
 from unfold.forms import PaginationInlineFormSet
 
-from cms.admin.caps import CapForm
+from cms.admin.caps import CapForm, IntervalForm
 from cms.content import known_to
 from cms.facts import vocabulary
 from cms.fields import Known, clean_overrides, parse_fields
@@ -31,7 +31,7 @@ from cms.language.vocabulary import Vocabulary
 from cms.models import Block, Page, PageTemplate, Placement, Template, Variant
 from cms.models.site import current_site
 from cms.override_form import OverridesField, OverridesInput
-from cms.pacing import interval_problems, rotation_problems
+from cms.pacing import rotation_problems
 from cms.pages import rule_problems
 from cms.paths import normalise
 from cms.rule_widget import RuleField, RuleWidget
@@ -184,14 +184,8 @@ class PageTemplateForm(RowForm):
         return cleaned
 
 
-class PlacementForm(RowForm):
+class PlacementForm(IntervalForm, RowForm):
     slot = forms.ChoiceField(widget=unfold.UnfoldAdminSelectWidget())
-    min_interval = forms.CharField(
-        required=False,
-        label="Changes at most every",
-        help_text="As long as both variants hold: PT15M is a quarter of an hour.",
-        widget=unfold.UnfoldAdminTextInputWidget(),
-    )
     rotation = forms.JSONField(
         required=False,
         label="Variants take turns",
@@ -203,12 +197,6 @@ class PlacementForm(RowForm):
     class Meta:
         model = Placement
         fields = ("slot", "key", "min_interval", "rotation", "position")
-
-    def clean_min_interval(self) -> str:
-        interval: str = self.cleaned_data["min_interval"].strip().upper()
-        if problems := list(interval_problems(interval, "")):
-            raise forms.ValidationError(problems[0].message)
-        return interval
 
     def clean_rotation(self) -> Any:
         rotation = self.cleaned_data["rotation"] or None

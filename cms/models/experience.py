@@ -1,4 +1,4 @@
-"""Experiences: variants of several placements that belong together, and how often one person may be shown them."""
+"""Experiences: variants of several placements that belong together, and how often and how steadily one person is shown them."""
 
 from django.db import models
 
@@ -14,6 +14,12 @@ class Experience(models.Model):
         null=True,
         blank=True,
         help_text='At most so often per person, over all of its variants: {"times": 1, "within": "P7D"}.',
+    )
+
+    min_interval = models.CharField(
+        max_length=20,
+        blank=True,
+        help_text="Where one of its variants is shown, it changes at most so often, as long as both hold: PT15M.",
     )
 
     class Meta:

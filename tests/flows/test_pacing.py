@@ -8,7 +8,10 @@ import redis
 import time_machine
 from django.conf import settings
 
+from cms.models import Block
+from cms.publishing import unpublish_block
 from personalization import exposures
+from personalization.bundle import load_bundle
 from personalization.models import Exposure
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed
@@ -106,6 +109,73 @@ def test_content_is_steady_for_a_quarter_of_an_hour_but_never_keeps_what_no_long
         assert shown(front, "/steady") == ("buyer", "matched")  # it no longer holds: at once
         front.decide(personalization=False)
         assert shown(front, "/steady") == ("default", "no_consent")
+
+
+def test_what_belongs_to_an_experience_is_steady_wherever_it_is_shown(write_key: str) -> None:
+    family = when("family", PARENTS, "hero-loyal")
+    buyer = when("buyer", {"features.orders": {"$exists": True, "$gte": 1}}, "hero-loyal", experience="calm")
+    publish(
+        page("/calm", family, buyer),
+        experiences=[{"key": "calm", "title": "Calm", "min_interval": "PT15M"}],
+    )
+    with time_machine.travel(START, tick=False) as clock:
+        front = agreed()
+        front.buys(write_key)
+        assert shown(front, "/calm") == ("buyer", "matched")
+        clock.move_to(START + dt.timedelta(minutes=5))
+        front.tells(write_key, kids=1)
+        assert shown(front, "/calm") == ("buyer", "matched")
+        assert front.page("/calm").json()["decision"]["valid_until"] == "2026-11-23T09:15:00Z"
+        clock.move_to(START + dt.timedelta(minutes=15))
+        assert shown(front, "/calm") == ("family", "matched")
+        front.tells(write_key, kids=0)
+        assert shown(front, "/calm") == ("buyer", "matched")
+        clock.move_to(START + dt.timedelta(minutes=16))
+        front.tells(write_key, kids=1)
+        assert shown(front, "/calm") == ("buyer", "matched")
+    wrong = load_bundle({"tessera": 1, "experiences": [{"key": "x", "min_interval": "soon"}]}, now=START)
+    assert [(one.code, one.pointer) for one in wrong.problems] == [
+        ("wrong_type", "/experiences/0/min_interval")
+    ]
+
+
+def test_an_interval_keeps_nothing_past_its_own_end(write_key: str) -> None:
+    """An expiry and an unpublish take effect at once, however short a variant has been shown."""
+    ends = (START + dt.timedelta(minutes=5)).isoformat()
+    offer = when("offer", ALWAYS, "hero-loyal", ends_at=ends)
+    other = when("other", ALWAYS, "hero-new")
+    publish(paced("/steady", offer, other, min_interval="PT15M"))
+    with time_machine.travel(START, tick=False) as clock:
+        front = agreed()
+        assert shown(front, "/steady") == ("offer", "matched")
+        clock.move_to(START + dt.timedelta(minutes=5))
+        assert shown(front, "/steady") == ("other", "matched")
+    publish(paced("/steady", when("blocked", ALWAYS, "hero-mobile"), other, min_interval="PT15M"))
+    with time_machine.travel(START + dt.timedelta(minutes=6), tick=False):
+        front = agreed()
+        assert shown(front, "/steady") == ("blocked", "matched")
+        with committing():
+            unpublish_block(Block.objects.get(key="hero-mobile"), now=START)
+        assert shown(front, "/steady")[0] == "other"
+
+
+@pytest.mark.parametrize(
+    "rotation",
+    [{"kind": "weighted", "every": "P1D"}, {"kind": "decayed", "every": "P1D", "half_life": "P2D"}],
+)
+def test_weights_and_age_decide_how_often_it_is_whose_turn(rotation: dict[str, str]) -> None:
+    often = when("often", {}, "hero-loyal", weight=9, starts_at=START.isoformat())
+    seldom = when(
+        "seldom", {}, "hero-default", weight=1, starts_at=(START - dt.timedelta(days=60)).isoformat()
+    )
+    publish(paced("/turns", often, seldom, rotation=rotation))
+    seen: list[str] = []
+    for days in range(40):
+        with time_machine.travel(START + dt.timedelta(days=days), tick=False):
+            seen.append(Front().variant("/turns")[0])
+    assert 0.75 <= seen.count("often") / len(seen) <= 1
+    if rotation["kind"] == "weighted":
+        assert "seldom" in seen
 
 
 def test_turns_are_the_same_for_everybody_unknown_and_end_when_they_say() -> None:
