@@ -254,7 +254,7 @@ def _tables(system: System, people: Sequence[Person], receiver: Receiver, second
     """Let people become hikers and stop, while events come in; say how soon that shows."""
     for person in people:
         person.declare(sport="none")
-    time.sleep(3)
+    _wait_for_worker(system)
     receiver.taken.clear()
     watch = _Watch(system, "hiker")
     watch.start()
@@ -282,6 +282,21 @@ def _tables(system: System, people: Sequence[Person], receiver: Receiver, second
             one.at
         )
     return f"at {RATE} events a second: tables {_delays(sent, watch.seen)}; webhooks {_delays(sent, told)}"
+
+
+def _wait_for_worker(system: System) -> None:
+    """Wait until everything that happened is in the tables: a worker that was killed may take a while to be back."""
+    with (
+        embedded.session(system.var, environ=NO_REDIS) as services,
+        psycopg.connect(services.database_url, autocommit=True) as connection,
+    ):
+        for _ in range(240):
+            time.sleep(0.25)
+            if connection.execute("SELECT NOT EXISTS (SELECT FROM personalization_touched)").fetchone() == (
+                True,
+            ):
+                return
+    raise SystemExit("The worker did not catch up within a minute.")
 
 
 def _noise(people: Sequence[Person], stop: threading.Event, rate: float) -> None:

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from consent.enforcement import remind_worker
 from consent.ledger import broken_entries
 from consent.models import AccessLog, ConsentEvent, NoticeVersion, PropagationJob, Purpose
+from consent.purposes import forget_closing
 
 if TYPE_CHECKING:  # Django's own forms take no type argument when they run
     PurposeModelForm = forms.ModelForm[Purpose]
@@ -44,6 +45,11 @@ def _text_fields(locales: Iterable[str]) -> dict[str, forms.Field]:
             )
             fields[f"{name}.{locale}"] = made
     return fields
+
+
+_SWITCHED_OFF = (
+    "A purpose that is not active is closed for everybody, and what was kept for it alone is deleted."
+)
 
 
 class PurposeForm(PurposeModelForm):
@@ -113,7 +119,7 @@ class PurposeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             ("sensitive", "sale_or_share", "gpc_applies"),
         )
         return (
-            (None, {"fields": (("key", "position"), "active")}),
+            (None, {"fields": (("key", "position"), "active"), "description": _SWITCHED_OFF}),
             ("Words", {"fields": words, "description": "A change makes a new version of the notice."}),
             ("Rules", {"fields": rules}),
         )
@@ -128,6 +134,15 @@ class PurposeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             (TEXTS[name], locale, text) for name in TEXTS for locale, text in getattr(purpose, name).items()
         ]
         return format_html_join("", '<p lang="{1}"><b>{0} ({1})</b>: {2}</p>', texts)
+
+    def save_model(self, request: HttpRequest, obj: Purpose, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        forget_closing()
+        if "active" in form.changed_data and not obj.active:
+            messages.warning(
+                request,
+                f"Nothing uses {obj} any more, and within a minute what was kept for it alone is deleted.",
+            )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # what was decided refers to it; switch it off instead

@@ -16,12 +16,10 @@ from django.db.models import QuerySet
 
 from consent import registry
 from consent.checkpoints import contradictions
-from consent.enforcement import allowing
+from consent.enforcement import ANSWERS, allowing
 from consent.holders import holders
 from consent.ledger import broken_entries
 from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
-
-_ANSWERS = ("granted", "refused", "withdrawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def _subjects() -> "QuerySet[ConsentEvent, uuid.UUID]":
 def _states() -> Iterator[str]:
     """Compare each state with its chain; one statement finds the last answer to every purpose."""
     last = (
-        ConsentEvent.objects.filter(action__in=_ANSWERS)
+        ConsentEvent.objects.filter(action__in=ANSWERS)
         .order_by("subject_key", "purpose", "-seq")
         .distinct("subject_key", "purpose")
         .values_list("subject_key", "purpose", "action")
@@ -65,7 +63,7 @@ def _states() -> Iterator[str]:
     for subject, purpose, action in last.iterator():
         told.setdefault(subject, {})[purpose] = action
     for row in ConsentState.objects.iterator():
-        state = {purpose: answer for purpose, answer in row.state.items() if answer in _ANSWERS}
+        state = {purpose: answer for purpose, answer in row.state.items() if answer in ANSWERS}
         if state != told.get(row.pk, {}):
             yield f"The state of {row.pk} is not what its chain adds up to."
 

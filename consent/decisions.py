@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from consent.enforcement import owe, remind_worker
+from consent.enforcement import call_off, owe, remind_worker
 from consent.gates import NECESSARY
 from consent.ledger import Entry, append
 from consent.merging import everyone_in
@@ -125,6 +125,7 @@ def decide(
         entries = _change(row, choices, how, now)
         events = append(row.subject_id, entries, site_id=row.site_id, payload=_payload(how, choices), now=now)
         closed = [event for event in events if event.action in _CLOSING]
+        call_off(row.subject_id, [key for key, wanted in choices.items() if wanted], now=now)
         owe(row.subject_id, closed, now=now, seal=how.seal)
         announce_after_commit(row.subject_id, gates_of(row, now=now.timestamp()), wait=bool(closed))
     if closed:

@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections.abc import Collection, Sequence
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from consent.causes import cause_of
@@ -121,8 +121,13 @@ def _let_erase(job: PropagationJob, closed: Collection[str], now: dt.datetime) -
 
 
 def reconcile(*, now: dt.datetime) -> int:
-    """Find subjects of whom something is kept without a granted purpose; return for how many a duty was written."""
+    """Find subjects of whom something is kept without a granted purpose; return for how many a duty was written.
+
+    First the flags that say more than was ever decided are closed: the ledger is the truth, and the state its sum.
+    """
     found: dict[uuid.UUID, set[str]] = {}
+    for subject, purpose in _opened_silently():
+        _close_again(subject, purpose, now)
     asked_for = Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON)
     for purpose in asked_for.values_list("key", flat=True).distinct():
         granted = allowing(purpose, now).values("subject_id")
@@ -137,20 +142,66 @@ def reconcile(*, now: dt.datetime) -> int:
     return owed
 
 
+_OPENED = """
+SELECT c.subject_id, flag.key
+FROM consent_consentstate c CROSS JOIN LATERAL jsonb_each_text(c.state) AS flag(key, value)
+WHERE flag.value = 'granted' AND (
+  SELECT e.action FROM consent_consentevent e
+  WHERE e.subject_key = c.subject_id AND e.purpose = flag.key AND e.action = ANY(%s) ORDER BY e.seq DESC LIMIT 1
+) IS DISTINCT FROM 'granted'
+AND age(c.xmin)::bigint <= pg_snapshot_xmax(pg_current_snapshot())::text::bigint - %s + 1
+"""
+_looked_up_to = (
+    0  # the transactions that this process has looked at: rows that none changed since need no second look
+)
+ANSWERS = ("granted", "refused", "withdrawn")  # what a state is the sum of
+
+
+def _opened_silently() -> list[tuple[uuid.UUID, str]]:
+    """Return the flags that are open though nobody ever decided so, among the rows that were written since the last look."""
+    global _looked_up_to
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        upto = cursor.fetchone()[0]
+        cursor.execute(_OPENED, [list(ANSWERS), _looked_up_to])
+        found = list(cursor.fetchall())
+    _looked_up_to = upto
+    return found
+
+
+@transaction.atomic
+def _close_again(subject_id: uuid.UUID, purpose: str, now: dt.datetime) -> None:
+    """Put a flag back to what the ledger says last; what was kept meanwhile is found like everything else."""
+    row = ConsentState.objects.select_for_update().filter(pk=subject_id).first()
+    chain = ConsentEvent.objects.filter(subject_key=subject_id, purpose=purpose, action__in=ANSWERS)
+    last = chain.order_by("-seq").first()
+    if row is None or row.state.get(purpose) != "granted" or (last is not None and last.action == "granted"):
+        return
+    log.error("a flag was opened behind the ledger's back", extra={"purpose": purpose})
+    if last is None:
+        del row.state[purpose]
+    else:
+        row.state[purpose] = last.action
+    row.expires.pop(purpose, None)
+    row.version += 1
+    row.save(update_fields=["state", "expires", "version"])
+    announce_after_commit(subject_id, gates_of(row, now=now.timestamp()), wait=False)
+
+
 def allowing(purpose: str, now: dt.datetime) -> "QuerySet[ConsentState]":
-    """Return the states in which a purpose is open: granted, not expired, not refused by a kept signal."""
+    """Return the states in which a purpose is open: granted, not expired, not refused by a kept signal, and in use."""
     granted = ConsentState.objects.filter(**{f"state__{purpose}": "granted"})
     granted = granted.exclude(**{f"expires__{purpose}__lte": now.timestamp()})
-    covered = Purpose.objects.filter(key=purpose, gpc_applies=True, site_id=OuterRef("site_id"))
-    return granted.exclude(Exists(covered), gpc=True)
+    here = Purpose.objects.filter(key=purpose, site_id=OuterRef("site_id"))
+    granted = granted.exclude(Exists(here.filter(gpc_applies=True)), gpc=True)
+    return granted.exclude(Exists(here.filter(active=False)))
 
 
 @transaction.atomic
 def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.datetime) -> bool:
     """Write the duties, and the ledger's entries, for gates that closed without a decision."""
-    if PropagationJob.objects.filter(
-        subject_key=subject_id, state=PropagationJob.State.PENDING, purposes__contains=sorted(purposes)
-    ).exists():
+    purposes = purposes - _seen_to(subject_id)
+    if not purposes:
         return False
     row = ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
     if row is None:  # nobody the ledger knows: what is kept has no reason at all
@@ -166,6 +217,27 @@ def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.dat
     owe(subject_id, events, now=now)
     announce_after_commit(subject_id, gates_of(row, now=now.timestamp()), wait=False)
     return True
+
+
+def _seen_to(subject_id: uuid.UUID) -> set[str]:
+    """Return the purposes that duties wait for already, sealed ones too: these have their own time."""
+    waiting = PropagationJob.objects.filter(subject_key=subject_id, state=PropagationJob.State.PENDING)
+    return {purpose for purposes in waiting.values_list("purposes", flat=True) for purpose in purposes}
+
+
+def call_off(subject_id: uuid.UUID, allowed: Collection[str], *, now: dt.datetime) -> None:
+    """Take what is allowed again out of the duties that are sealed still: nothing of it is to be deleted any more."""
+    sealed = PropagationJob.objects.select_for_update().filter(
+        subject_key=subject_id,
+        state=PropagationJob.State.PENDING,
+        due_at__gt=now,
+        purposes__overlap=sorted(allowed),
+    )
+    jobs = list(sealed)
+    for job in jobs:
+        left = [purpose for purpose in job.purposes if purpose not in allowed]
+        job.purposes, job.state = left or job.purposes, job.state if left else job.State.UNDONE
+    PropagationJob.objects.bulk_update(jobs, ["purposes", "state"])
 
 
 def _found(row: ConsentState, purpose: str) -> Entry:

@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
@@ -21,8 +22,18 @@ SUMMARY = {
     "en": "You decide what this site may know about you. You can change your mind at any time.",
     "de": "Sie entscheiden, was diese Website über Sie wissen darf. Sie können es jederzeit ändern.",
 }
-_GPC_CACHE_SECONDS = 60.0
-_gpc_covered: dict[int, tuple[float, frozenset[str]]] = {}
+_CACHE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Which purposes Global Privacy Control refuses, and which are switched off for everybody."""
+
+    by_gpc: frozenset[str] = frozenset()
+    for_all: frozenset[str] = frozenset()
+
+
+_closing: dict[int, tuple[float, Closing]] = {}
 
 
 def active_purposes(site_id: int) -> list[Purpose]:
@@ -36,14 +47,25 @@ def asked_for(site_id: int) -> list[Purpose]:
     return [purpose for purpose in active_purposes(site_id) if purpose.required or purpose.key in used]
 
 
+def closing_of(site_id: int) -> Closing:
+    """Return what closes purposes whatever was decided; read again every ten seconds and process."""
+    read_at, found = _closing.get(site_id, (-_CACHE_SECONDS, Closing()))
+    if time.monotonic() - read_at >= _CACHE_SECONDS:
+        rows = list(Purpose.objects.filter(site_id=site_id))
+        by_gpc = frozenset(one.key for one in rows if one.gpc_applies)
+        found = Closing(by_gpc, frozenset(one.key for one in rows if not one.active))
+        _closing[site_id] = (time.monotonic(), found)
+    return found
+
+
 def covered_by_gpc(site_id: int) -> frozenset[str]:
-    """Return the purposes that Global Privacy Control refuses; read again every minute and process."""
-    read_at, covered = _gpc_covered.get(site_id, (-_GPC_CACHE_SECONDS, frozenset()))
-    if time.monotonic() - read_at >= _GPC_CACHE_SECONDS:
-        rows = Purpose.objects.filter(site_id=site_id, gpc_applies=True)
-        covered = frozenset(rows.values_list("key", flat=True))
-        _gpc_covered[site_id] = (time.monotonic(), covered)
-    return covered
+    """Return the purposes that Global Privacy Control refuses."""
+    return closing_of(site_id).by_gpc
+
+
+def forget_closing() -> None:
+    """Read the purposes again at the next question."""
+    _closing.clear()
 
 
 def _texts(purposes: list[Purpose]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ import base64
 import hashlib
 import hmac
 import uuid
+from collections.abc import Iterator
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, models, transaction
 
 from consent.models import SubjectKey
 
@@ -51,11 +52,45 @@ def destroy(subject_id: uuid.UUID) -> bool:
     return bool(SubjectKey.objects.filter(subject_id=subject_id).delete()[0])
 
 
+_wrapped: dict[type[models.Model], tuple[str, ...]] = {}
+
+
+def register_wrapped(model: type[models.Model], *fields: str) -> None:
+    """Name fields that `wrap` encrypts, so that they change keys with everything else."""
+    _wrapped[model] = fields
+
+
 def missing_keks() -> set[str]:
     """Return the ids of keys that wrapped what is kept, and are not in the ring."""
     known = [kek_id(one) for one in settings.TESSERA_KEKS]
     used = SubjectKey.objects.exclude(kek_id__in=["", *known]).values_list("kek_id", flat=True)
-    return set(used.distinct())
+    lost = {
+        f"the key of {row._meta.verbose_name_plural}"
+        for row, name in _secrets()
+        if not _opens(_value(row, name))
+    }
+    return {*used.distinct(), *lost}
+
+
+def _secrets() -> Iterator[tuple[models.Model, str]]:
+    """Yield every secret of the site that is kept, as a row and its field."""
+    for model, fields in _wrapped.items():
+        for row in model._default_manager.all():
+            yield from ((row, name) for name in fields if getattr(row, name))
+
+
+def _value(row: models.Model, name: str) -> bytes:
+    return bytes(getattr(row, name))
+
+
+def _opens(wrapped: bytes, *, newest: bool = False) -> bool:
+    """Say whether the ring, or its newest key alone, opens what was wrapped."""
+    ring = _ring(tuple(settings.TESSERA_KEKS[:1])) if newest else _key_ring()
+    try:
+        ring.decrypt(wrapped)
+    except InvalidToken:
+        return False
+    return True
 
 
 def refuse_without_keys() -> None:
@@ -71,7 +106,24 @@ def refuse_without_keys() -> None:
 
 
 def rewrap(*, limit: int = 500) -> int:
-    """Wrap keys of subjects with the newest key of the ring; return how many there were. May run while serving."""
+    """Wrap keys of subjects, and the site's own secrets, with the newest key of the ring; return how many there were.
+
+    May run while serving.
+    """
+    return _rewrap_keys(limit) or _rewrap_secrets()
+
+
+@transaction.atomic
+def _rewrap_secrets() -> int:
+    done = 0
+    for row, name in _secrets():
+        if not _opens(_value(row, name), newest=True):
+            same = type(row)._default_manager.filter(pk=row.pk, **{name: getattr(row, name)})
+            done += same.update(**{name: _key_ring().rotate(_value(row, name))})
+    return done
+
+
+def _rewrap_keys(limit: int) -> int:
     newest = kek_id(settings.TESSERA_KEKS[0])
     with transaction.atomic():
         rows = SubjectKey.objects.select_for_update(skip_locked=True).exclude(kek_id=newest)[:limit]

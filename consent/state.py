@@ -13,7 +13,7 @@ from django.db import transaction
 from consent.gates import CLOSED, Gates, encode, open_gates
 from consent.hot_store import Unavailable, hot_store
 from consent.models import ConsentState, Subject
-from consent.purposes import covered_by_gpc
+from consent.purposes import closing_of
 
 _RETRY_SECONDS = 0.25
 
@@ -30,8 +30,12 @@ def gates_of(row: ConsentState, *, now: float) -> Gates:
 
 
 def allowed_by(row: ConsentState, *, now: float) -> Gates:
-    """Return what a stored state allows to be kept; a kept signal closes what it covers. A pause deletes nothing."""
-    closed = covered_by_gpc(row.site_id) if row.gpc else frozenset[str]()
+    """Return what a stored state allows to be kept; a pause deletes nothing.
+
+    A kept signal closes what it covers, and a purpose that is switched off is closed for everybody.
+    """
+    closing = closing_of(row.site_id)
+    closed = closing.for_all | closing.by_gpc if row.gpc else closing.for_all
     return open_gates(
         row.state, expires=row.expires, version=row.version, closed=closed, now=now, gpc=row.gpc
     )

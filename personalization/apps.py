@@ -20,15 +20,18 @@ class PersonalizationConfig(AppConfig):
         from consent import access_log, holding, registry
         from consent.holders import register_holder
         from consent.readers import register_reader
+        from consent.seal import register_wrapped
         from personalization import data_map, lanes, readers, retention, triggers, webhooks
         from personalization.dead_letters import register_work
         from personalization.keeping import HOLDERS
+        from personalization.models import WebhookEndpoint
         from personalization.segments.directory import facts_of_site
 
         register_facts(facts_of_site)
         for holder in (*HOLDERS, *holding.HOLDERS, access_log.HOLDER):
             register_holder(holder)
         registry.declare(*data_map.DECLARED)
+        register_wrapped(WebhookEndpoint, "secret", "previous_secret")
         registry.watch_retention("events", retention.overdue)
         register_reader("pages", readers.purposes_of_pages)
         register_reader("facts", readers.purposes_of_facts)

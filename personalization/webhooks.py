@@ -6,6 +6,7 @@ followed by the next, with the same `webhook-id`, by which a receiver knows a me
 """
 
 import datetime as dt
+import logging
 import random
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from consent.gates import CLOSED, NECESSARY, Gates
+from consent.seal import Unreadable
 from personalization.addresses import Policy, Refused
 from personalization.announcements import ENTERED, LEFT, headers, message, retry_in, test_message
 from personalization.dead_letters import bury
@@ -26,6 +28,7 @@ from personalization.folding import gates_of_subjects
 from personalization.models import SegmentChange, WebhookDelivery, WebhookEndpoint
 from personalization.outgoing import Answer, Unreachable, post
 
+log = logging.getLogger(__name__)
 WORK: Final = "webhook"
 AT_ONCE: Final = 16  # messages that are under way together, started at once
 LEASE: Final = dt.timedelta(seconds=60)
@@ -105,9 +108,21 @@ def _written(claimed: Sequence[int], now: dt.datetime) -> list[tuple[WebhookDeli
         if body is None:
             _end(row, State.WITHHELD, now)
         else:
-            signed = headers(row.message_id, body, secrets=secrets_of(row.endpoint, now=now), now=now)
-            written.append((row, Request(row.endpoint.url, body, signed, policy())))
+            request = _signed(row, body, now)
+            if request is not None:
+                written.append((row, request))
     return written
+
+
+def _signed(row: WebhookDelivery, body: bytes, now: dt.datetime) -> Request | None:
+    """Return the signed message; where the endpoint's secret cannot be read it waits, and the others go."""
+    try:
+        secrets = secrets_of(row.endpoint, now=now)
+    except Unreadable:
+        log.error("the secret of a webhook endpoint cannot be read", extra={"endpoint": row.endpoint_id})
+        _settle(row, Unreachable("Its secret cannot be read: a key is missing (rotate_keys --check)."), now)
+        return None
+    return Request(row.endpoint.url, body, headers(row.message_id, body, secrets=secrets, now=now), policy())
 
 
 def _body(row: WebhookDelivery, changes: Mapping[int, SegmentChange], gates: Gates) -> bytes | None:

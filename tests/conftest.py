@@ -35,7 +35,7 @@ def media_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def forget() -> None:
     """Empty the hot store, and what this process remembers of the site."""
-    from consent.purposes import _gpc_covered
+    from consent.purposes import forget_closing
     from personalization import exposures
     from personalization.api import access
     from personalization.events import forget_declared
@@ -52,4 +52,4 @@ def forget() -> None:
     forget_declared()
     _any_is_personal.cache_clear()
     _directory_at.cache_clear()
-    _gpc_covered.clear()
+    forget_closing()

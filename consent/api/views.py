@@ -5,7 +5,7 @@ Each view translates, makes one call into `consent.decisions`, and translates ba
 
 import datetime as dt
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -41,9 +41,9 @@ from consent.decisions import (
     record_gpc,
     states_of,
 )
-from consent.models import ConsentState, NoticeVersion
+from consent.models import ConsentEvent, ConsentState, NoticeVersion
 from consent.purposes import active_purposes, current_notice, spelled_notice
-from consent.reasking import Asking, asking, asking_nobody
+from consent.reasking import Asking, asking, asking_nobody, says_otherwise
 from consent.receipts import receipts_of
 from consent.wishes import is_reminder_due, seen
 
@@ -161,7 +161,7 @@ class ConsentView(APIView):
                 "signals": {"gpc": sends_gpc(request) or bool(row and row.gpc)},
                 "served": signing.dumps(served, salt=_SERVED_SALT),
                 "remind": row is not None and is_reminder_due(row, now=now),
-                "consent_mode": _mode(states, gpc=sends_gpc(request) or bool(row and row.gpc)),
+                "consent_mode": _mode(row, states, gpc=sends_gpc(request), now=now),
             }
         )
 
@@ -196,6 +196,7 @@ class ConsentView(APIView):
             seal=_seal(body.get("seal", False)),
         )
         decision = decide(visitor, choices, how=how, now=now)
+        decided = ConsentState.objects.filter(pk=decision.subject_id).first()
         token = fresh_token(decision.subject_id) if decision.subject_id else None
         response = _private(
             {
@@ -203,7 +204,7 @@ class ConsentView(APIView):
                 "token": token,
                 "purposes": decision.states,
                 "receipt": decision.receipt,
-                "consent_mode": _mode(decision.states, gpc=how.gpc),
+                "consent_mode": _mode(decided, decision.states, gpc=how.gpc, now=now),
             }
         )
         if token:
@@ -213,8 +214,15 @@ class ConsentView(APIView):
         return response
 
 
-def _mode(states: Mapping[str, str], *, gpc: bool) -> dict[str, str]:
-    return consent_mode(active_purposes(SITE_ID), states, gpc=gpc)
+def _mode(
+    row: ConsentState | None, states: Mapping[str, str], *, gpc: bool, now: dt.datetime
+) -> dict[str, str]:
+    """Say the same to Google's tags: a kept signal counts like one of this request, and a pause like a refusal of all."""
+    gpc = gpc or bool(row and row.gpc)
+    paused = row is not None and row.paused_until is not None and row.paused_until > now
+    purposes = active_purposes(SITE_ID)
+    open_ = {p.key: "granted" for p in purposes if p.required} if paused else states
+    return consent_mode(purposes, open_, gpc=gpc)
 
 
 def _body(request: Request) -> dict[str, Any]:
@@ -265,7 +273,27 @@ def asked_in(
     if row is None:
         return asking_nobody(refused_version(request), notice.n, optional)
     pause = settings.CONSENT_REFUSAL_PAUSE_DAYS
-    return asking(states, optional, decided_at=row.updated_at, now=now, pause_days=pause)
+    changed = _answered_other_words(row, notice, optional)
+    return asking(states, optional, decided_at=row.updated_at, now=now, pause_days=pause, changed=changed)
+
+
+def _answered_other_words(row: ConsentState, notice: NoticeVersion, asked: Sequence[str]) -> bool:
+    """Say whether this person answered a notice that put something that is asked today into other words."""
+    last = ConsentEvent.objects.filter(subject_key=row.pk, purpose__in=asked).exclude(notice_version="")
+    answered = dict(
+        last.order_by("purpose", "-seq").distinct("purpose").values_list("purpose", "notice_version")
+    )
+    numbers = {int(n) for n in answered.values() if n.isdecimal() and n != str(notice.n)}
+    texts = (
+        dict(NoticeVersion.objects.filter(site_id=SITE_ID, n__in=numbers).values_list("n", "texts"))
+        if numbers
+        else {}
+    )
+    return any(
+        says_otherwise(texts[int(n)], notice.texts, purpose)
+        for purpose, n in answered.items()
+        if n.isdecimal() and int(n) in texts
+    )
 
 
 class ConsentHistoryView(APIView):

@@ -38,8 +38,11 @@ def page(view: View) -> View:
     return never_cache(answer)
 
 
-def form(view: View) -> View:
-    """Take a form of the dashboard: a POST from one of our own pages, not too often."""
+def form(view: View, *, of_the_site: bool = False) -> View:
+    """Take a form of the dashboard: a POST from one of our own pages, not too often.
+
+    `of_the_site`: another page of the same site may send it, which cannot know our token. Its origin is the proof.
+    """
 
     @wraps(view)
     def answer(request: HttpRequest, *args: object, **named: object) -> HttpResponse:
@@ -47,7 +50,7 @@ def form(view: View) -> View:
             response = HttpResponse(status=405)
             response.headers["Allow"] = "POST"
             return response
-        refusal = _refusal(request)
+        refusal = _refusal(request, of_the_site=of_the_site)
         if refusal is not None:
             return refusal
         try:
@@ -62,10 +65,15 @@ def form(view: View) -> View:
     return csrf_exempt(page(answer))
 
 
-def _refusal(request: HttpRequest) -> HttpResponse | None:
+def site_form(view: View) -> View:
+    """Take a form that the site itself sends, from a page that is not ours."""
+    return form(view, of_the_site=True)
+
+
+def _refusal(request: HttpRequest, *, of_the_site: bool) -> HttpResponse | None:
     if getattr(request, "_dont_enforce_csrf_checks", False):
         return None
-    if settings.VISITOR_COOKIE in request.COOKIES:
+    if settings.VISITOR_COOKIE in request.COOKIES and not of_the_site:
         checked = CsrfViewMiddleware(lambda _: HttpResponse()).process_view(request, _strict, (), {})
         return None if checked is None else render(request, "consent/foreign.html", status=403)
     return None if same_origin(request) else render(request, "consent/foreign.html", status=403)

@@ -66,10 +66,11 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
     states = states_of(row, now=now, unset="unset" if row else unset_state(request, current.n))
     purposes = active_purposes(SITE_ID)
     gpc = sends_gpc(request) or bool(row and row.gpc)
+    covered = {p.key for p in purposes if p.gpc_applies}
     context: dict[str, Any] = {
         "notice": notice,
         "purposes": [
-            p | {"state": states.get(p["key"], "unset")}
+            p | {"state": states.get(p["key"], "unset"), "closed": gpc and p["key"] in covered}
             for p in (*notice["purposes"], *_decided_besides(row, notice, purposes))
         ],
         "gpc": gpc,
@@ -79,9 +80,6 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
         "known": row is not None,
         "said": _(SAID[said]) if (said := request.GET.get("said", "")) in SAID else "",
         "languages": settings.LANGUAGES,
-        "look": int(looked) + 1
-        if (looked := request.GET.get("look", "0")).isdecimal() and len(looked) < 6
-        else 1,
     }
     titles = {p.key: p.title.get(notice["locale"]) or str(p) for p in purposes}
     return context if row is None else context | _of_person(row, titles, now)

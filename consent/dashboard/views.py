@@ -21,7 +21,7 @@ from consent.api.asking import (
     set_visitor_cookie,
     subject_of,
 )
-from consent.dashboard.doors import form, page
+from consent.dashboard.doors import form, page, site_form
 from consent.dashboard.links import export_of_link
 from consent.dashboard.page import context_of, person_of
 from consent.decisions import How, decide, history_of, undo
@@ -323,7 +323,7 @@ def erase(request: HttpRequest) -> HttpResponse:
     return back(request, "erasing")
 
 
-@form
+@site_form
 def prove(request: HttpRequest) -> HttpResponse:
     """Take the site's own word that this visitor is its user, as a hash that only the site can make; for 15 minutes."""
     row, user = person_of(request), request.POST.get("userId", "")

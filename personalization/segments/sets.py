@@ -20,7 +20,7 @@ from cms.language.nodes import Sequence as SequenceNode
 from cms.language.sql import UNKNOWN, Column, NotInSql, Parameters, to_sql
 from cms.language.vocabulary import CONTEXT, DAYS_AGO
 from cms.models import Site
-from consent.purposes import covered_by_gpc
+from consent.purposes import closing_of
 from personalization.directory import CompiledSegment, Directory
 from personalization.segments.behaviour_sql import NOW, Query, is_plain
 
@@ -177,7 +177,7 @@ class Statement:
         return f"FROM {' '.join(parts)} WHERE p.site_id = {self.parameters.add(self.site_id, 'bigint')}{some}"
 
     def _gates(self) -> str:
-        covered = covered_by_gpc(self.site_id)
+        closing = closing_of(self.site_id)
         found = []
         for key, name in self.purposes.items():
             quoted = self.parameters.add(key, "text")
@@ -186,8 +186,10 @@ class Statement:
                 f" AND coalesce((c.expires ->> {quoted})::double precision > extract(epoch FROM {NOW}), TRUE)"
                 f" AND coalesce(c.paused_until <= {NOW}, TRUE)"
             )
-            if key in covered:
+            if key in closing.by_gpc:
                 open_ += " AND NOT c.gpc"
+            if key in closing.for_all:
+                open_ = "FALSE"
             found.append(f"coalesce({open_}, FALSE) AS {name.removeprefix('g.')}")
         return ", ".join(found)
 

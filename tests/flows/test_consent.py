@@ -10,6 +10,7 @@ import time_machine
 from django.conf import settings
 
 from consent.decisions import states_of
+from consent.identities import claim
 from consent.models import ConsentEvent, ConsentState, Purpose, Subject
 from consent.purposes import current_notice
 from consent.state import read_gates
@@ -371,6 +372,24 @@ class TestThePageForPeople:
         assert front.post("/privacy/", refusal | token, headers=ours).status_code == 302
         assert ConsentState.objects.get().state == {"personalization": "withdrawn"}
 
+    def test_the_site_sends_its_proof_from_a_page_that_knows_no_token_of_ours(self) -> None:
+        from django.test import Client
+
+        from tests.flows.test_dashboard import proof
+
+        make_trait("kids", "number")
+        front = Client(enforce_csrf_checks=True)
+        ours, foreign = {"Sec-Fetch-Site": "same-origin"}, {"Origin": "https://elsewhere.example"}
+        notice = current_notice(1, now=dt.datetime.now(dt.UTC)).n
+        front.post("/privacy/", {"notice": str(notice), "personalization": "yes"}, headers=ours)
+        claim(ConsentState.objects.get().pk, "user", "ada")
+        form = {"userId": "ada", "userHash": proof("ada")}
+        assert front.post("/privacy/prove/", form, headers=foreign).status_code == 403
+        assert front.post("/privacy/prove/", form).status_code == 403
+        answer = front.post("/privacy/prove/", form, headers=ours)
+        assert "said=proved" in answer.headers["Location"]
+        assert front.post("/privacy/rights/", {"kind": "export"}, headers=ours).status_code == 403
+
     def test_refusing_everything_there_stores_nothing(self) -> None:
         front = Front()
         front.get("/privacy/")
@@ -430,6 +449,25 @@ class TestAskingOnlyForWhatSomethingReads:
         assert front.ask() == {"needed": False, "why": None}
         make_trait("letter", purpose="marketing")
         assert front.ask() == {"needed": True, "why": "notice_changed"}
+
+    def test_who_is_known_is_asked_again_where_what_they_allowed_is_put_into_other_words(self) -> None:
+        make_trait("kids", "number")
+        yes, no = agreed(personalization=True), agreed(personalization=True, analytics=True)
+        no.decide(personalization=False)
+        purpose = Purpose.objects.get(key="analytics")
+        purpose.summary = {**purpose.summary, "en": "Something that this notice does not ask for."}
+        purpose.save()
+        assert {one.ask()["why"] for one in (yes, no)} == {None}
+        purpose = Purpose.objects.get(key="personalization")
+        purpose.title = {**purpose.title, "fr": "Contenu personnel"}  # one language more says nothing new
+        purpose.save()
+        assert {one.ask()["why"] for one in (yes, no)} == {None}
+        purpose.summary = {**purpose.summary, "en": "Pages, and letters by post."}
+        purpose.save()
+        assert {one.ask()["why"] for one in (yes, no)} == {"notice_changed"}
+        yes.decide(personalization=True)
+        no.decide(personalization=False)
+        assert {one.ask()["why"] for one in (yes, no)} == {None}
 
     def test_who_is_known_is_asked_again_after_a_pause_and_when_a_grant_ran_out(self) -> None:
         make_trait("kids", "number")

@@ -437,6 +437,19 @@ class TestRights:
         assert not front.cookies
 
 
+class TestASignal:
+    def test_what_it_closes_is_not_shown_as_on(self, ada: Person) -> None:
+        ada.decide(marketing=True)
+        page = ada.look()
+        assert 'name="marketing"' in page
+        ada.get("/api/v1/consent", headers={"Sec-GPC": "1", "X-Visitor": ada.token or ""})
+        page = ada.look()
+        assert 'name="marketing"' not in page
+        assert "Off: your browser" in page
+        assert "What you once allowed does not count against it." in page
+        assert 'name="personalization"' in page
+
+
 class TestKnownUsers:
     """A browser may be shared: what a known user takes away needs more than the browser's token."""
 

@@ -22,8 +22,9 @@ from consent.identities import owner_of
 from consent.ledger import broken_entries
 from consent.models import AccessLog, ConsentEvent, ConsentState, PropagationJob, Subject, SubjectKey
 from consent.seal import kek_id, missing_keks, refuse_without_keys, rewrap
+from personalization.endpoints import new_secret, rotate_secret, secrets_of
 from personalization.lanes import catch_up
-from personalization.models import Event, Profile
+from personalization.models import Event, Profile, WebhookEndpoint
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed
 from tests.flows.test_joining import logs_in
@@ -220,6 +221,23 @@ class TestKeys:
         assert missing_keks() == set()
         redis.Redis.from_url(configured.REDIS_HOT_URL).flushdb()
         assert f"Bye {CANARY}" in ada.page().content.decode()
+
+    def test_the_secrets_of_endpoints_change_keys_with_them(self, db: None, settings: Any) -> None:
+        endpoint = WebhookEndpoint(
+            site=the_site(), title="CRM", url="https://crm.example", purpose="personalization"
+        )
+        secret = new_secret(endpoint)
+        endpoint.save()
+        second = rotate_secret(endpoint, now=dt.datetime.now(dt.UTC))
+        old, new = settings.TESSERA_KEKS[0], Fernet.generate_key().decode()
+        settings.TESSERA_KEKS = [new]
+        assert missing_keks() == {"the key of webhook endpoints"}
+        settings.TESSERA_KEKS = [new, old]
+        call_command("rotate_keys")
+        settings.TESSERA_KEKS = [new]
+        assert missing_keks() == set()
+        endpoint.refresh_from_db()
+        assert secrets_of(endpoint, now=dt.datetime.now(dt.UTC)) == [second, secret]
 
     def test_without_a_key_that_is_needed_nothing_starts(self, ada: Front, settings: Any) -> None:
         lost = settings.TESSERA_KEKS[0]

@@ -306,6 +306,21 @@ class TestConsentMode:
         read_again = front.get("/api/v1/consent", headers={"Sec-GPC": "1"}).json()["consent_mode"]
         assert (read_again["analytics_storage"], read_again["ad_storage"]) == ("granted", "denied")
 
+    def test_a_kept_signal_and_a_pause_close_it_as_they_close_the_gates(self) -> None:
+        front = agreed(third_party=True, analytics=True)
+        front.get("/api/v1/consent", headers={"Sec-GPC": "1", "X-Visitor": front.token or ""})
+        mode = front.decide(analytics=True, third_party=True).json()[
+            "consent_mode"
+        ]  # from a browser without it
+        assert (mode["analytics_storage"], mode["ad_storage"]) == ("granted", "denied")
+        assert change(front, "pause", {"days": 7}).status_code == 200
+        for mode in (
+            front.get("/api/v1/consent", headers={"X-Visitor": front.token or ""}).json()["consent_mode"],
+            front.decide(analytics=True).json()["consent_mode"],
+        ):
+            assert {mode["analytics_storage"], mode["ad_storage"]} == {"denied"}
+            assert mode["security_storage"] == "granted"
+
     @pytest.mark.parametrize(
         ("header", "told", "on"),
         [

@@ -2,17 +2,20 @@
 
 import datetime as dt
 import uuid
+from collections import Counter
 
 import pytest
 import redis
 from django.conf import settings
 from django.db import connection
 
+from consent.audit import audit
 from consent.enforcement import enforce, reconcile
 from consent.gates import Gates, encode
 from consent.holders import holders
 from consent.hot_store import hot_store
 from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
+from consent.purposes import forget_closing
 from consent.state import gates_key
 from personalization.lanes import catch_up
 from personalization.models import Event, Membership, Profile, Segment
@@ -179,6 +182,84 @@ class TestReconciling:
         work()
         assert set(kept(ada).values()) == {False}
         assert reconcile(now=soon()) == 0
+
+    @pytest.mark.parametrize("before", ["refused", "withdrawn", None])
+    def test_a_flag_that_sql_opened_is_closed_again(
+        self, ada: Front, write_key: str, before: str | None
+    ) -> None:
+        ben = agreed(analytics=True)
+        if before == "withdrawn":
+            ben.decide(personalization=True)
+        if before:
+            ben.decide(personalization=False)
+        for _ in range(2):  # also after a pass that found nothing
+            reconcile(now=soon())
+            open_ = {"analytics": "granted", "personalization": "granted"}
+            ConsentState.objects.filter(pk=ben.visitor).update(state=open_)
+            with committing():
+                reconcile(now=soon())
+            row = ConsentState.objects.get(pk=ben.visitor)
+            assert row.state.get("personalization") == before
+            assert row.state["analytics"] == "granted"
+            assert ben.variant() == ("default", "no_consent")
+        assert ada.variant() == ("loyal", "matched")
+        assert not [one for one in audit(now=soon()) if one.invariant == "state"]
+
+    def test_a_hundred_flags_however_they_were_changed_are_enforced_with_one_receipt_each(
+        self, write_key: str
+    ) -> None:
+        people = [agreed(personalization=True) for _ in range(100)]
+        said = [
+            {
+                "type": "identify",
+                "traits": {"kids": 1},
+                "anonymousId": one.visitor,
+                "messageId": uuid.uuid4().hex,
+            }
+            for one in people
+        ]
+        assert people[0].send(write_key, "batch", batch=said).json()["accepted"] == 100
+        ids = [uuid.UUID(str(one.visitor)) for one in people]
+        ways = (ids[:34], ids[34:67], ids[67:])
+        with connection.cursor() as cursor:  # by SQL
+            cursor.execute(
+                "UPDATE consent_consentstate SET state = '{}' WHERE subject_id = ANY(%s)", [ways[0]]
+            )
+        for row in ConsentState.objects.filter(
+            pk__in=ways[1]
+        ):  # as an import, or code that forgot the ledger, would
+            row.state["personalization"] = "refused"
+            row.save()
+        rows = ConsentState.objects.filter(pk__in=ways[2]).values()
+        ConsentState.objects.bulk_create(  # as a restore of rows would
+            [ConsentState(**row | {"state": {"personalization": "withdrawn"}}) for row in rows],
+            update_conflicts=True, unique_fields=["subject_id"], update_fields=["state"],
+        )  # fmt: skip
+        hot_store().delete(*(gates_key(one) for one in ids))  # ten seconds later
+        with committing():
+            assert reconcile(now=soon()) == 100
+        assert {one.variant("/family")[1] for one in people} == {"no_consent"}
+        work()
+        assert not Profile.objects.filter(pk__in=ids).exists()
+        for one in holders():
+            if one.held is not None:
+                assert not one.held("personalization").filter(subject_key__in=ids).exists(), one.name
+        chains = ConsentEvent.objects.filter(subject_key__in=ids, method="reconciled")
+        assert Counter(chains.values_list("subject_key", flat=True)) == dict.fromkeys(ids, 1)
+        with committing():
+            assert reconcile(now=soon()) == 0
+
+    def test_a_purpose_that_is_switched_off_is_closed_for_everybody_and_what_was_kept_for_it_goes(
+        self, ada: Front
+    ) -> None:
+        Purpose.objects.filter(key="personalization").update(active=False)
+        forget_closing()
+        hot_store().delete(gates_key(uuid.UUID(str(ada.visitor))))
+        assert ada.variant() == ("default", "no_consent")
+        with committing():
+            assert reconcile(now=soon()) == 1
+        work()
+        assert set(kept(ada).values()) == {False}
 
     def test_a_grant_that_ran_out_is_enforced_like_a_withdrawal(self, ada: Front) -> None:
         row = ConsentState.objects.get(subject_id=ada.visitor)

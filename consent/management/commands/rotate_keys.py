@@ -1,4 +1,7 @@
-"""`rotate_keys`: wrap every person's key with the newest key of the ring, while serving. `--check` only looks."""
+"""`rotate_keys`: wrap every person's key, and the site's secrets, with the newest key of the ring, while serving.
+
+`--check` only looks.
+"""
 
 from typing import Any
 
@@ -8,7 +11,7 @@ from consent.seal import missing_keks, rewrap
 
 
 class Command(BaseCommand):
-    help = "Wrap people's keys with the first of TESSERA_KEKS; afterwards the others can be taken out of it."
+    help = "Wrap people's keys and webhook secrets with the first of TESSERA_KEKS; afterwards the others can be taken out of it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -19,8 +22,8 @@ class Command(BaseCommand):
         missing = missing_keks()
         if missing:
             raise CommandError(
-                f"People's keys are wrapped with {', '.join(sorted(missing))}, which TESSERA_KEKS does not hold:"
-                " what was encrypted for them cannot be read. Put the key back."
+                f"Something is wrapped with {', '.join(sorted(missing))}, which TESSERA_KEKS does not hold:"
+                " what was encrypted with it cannot be read. Put the key back."
             )
         if options["check"]:
             self.stdout.write("Every key that is needed is in the ring.")
