@@ -224,6 +224,48 @@ def test_everything_is_reached_with_the_keyboard_and_nothing_is_wrong_for_axe(
     picture(page, "phone")
 
 
+def test_axe_finds_nothing_in_any_state_of_the_page(
+    page: Page, violations: Callable[[Page], str], picture: Callable[..., None]
+) -> None:
+    open_shop(page)
+    become(page, "Farid")
+    page.goto("/privacy/")
+    seen = {}
+
+    def look(state: str, said: str) -> None:
+        expect(page.get_by_text(said).first).to_be_visible()
+        seen[state] = violations(page)
+        picture(page, state)
+
+    page.get_by_role("group", name="Personal content").get_by_label("Off").check()
+    page.get_by_role("button", name="Save my choices").click()
+    look("sealed", "Sealed, nothing reads it:")
+    page.get_by_role("button", name="Undo").first.click()
+    look("undone", "Taken back")
+    page.get_by_role("button", name="Get a copy").click()
+    assert page.locator("meta[http-equiv=refresh]").count() == 0
+    expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=30_000)
+    look("copy", "Once, until")
+    page.get_by_role("button", name="Pause").first.click()
+    look("paused", "Paused until")
+    page.get_by_role("button", name="End the pause").click()
+    page.get_by_role("link", name="Erase everything").click()
+    look("erase", "Erase everything")
+    assert {state: found for state, found in seen.items() if found} == {}
+
+
+def test_following_work_leaves_alone_what_somebody_writes(page: Page, system: System) -> None:
+    open_shop(page)
+    become(page, "Farid")
+    page.goto("/privacy/")
+    page.get_by_role("button", name="Get a copy").click()
+    page.locator("details:has(input[name=value]) summary").first.click()
+    writes = page.locator("input[name=value]:visible").first
+    writes.fill("half written")
+    expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=30_000)
+    expect(writes).to_have_value("half written")
+
+
 def test_ben_says_no_and_nothing_tells_him_apart_and_his_page_is_as_quick(
     browser: Browser, system: System
 ) -> None:
