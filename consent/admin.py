@@ -59,7 +59,7 @@ class PurposeForm(PurposeModelForm):
         model = Purpose
         fields = (
             "key", "legal_basis", "mechanism", "sensitive", "sale_or_share", "gpc_applies", "retention_days",
-            "min_age", "active", "position",
+            "keep_days", "consent_mode", "min_age", "active", "position",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -115,7 +115,8 @@ class PurposeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             words = ["words"]
         rules = (
             ("legal_basis", "mechanism"),
-            ("retention_days", "min_age"),
+            ("retention_days", "keep_days"),
+            ("min_age", "consent_mode"),
             ("sensitive", "sale_or_share", "gpc_applies"),
         )
         return (

@@ -20,6 +20,7 @@ from consent.enforcement import ANSWERS, allowing
 from consent.holders import holders
 from consent.ledger import broken_entries
 from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
+from consent.restores import lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def audit(*, now: dt.datetime) -> Iterator[Finding]:
 
 
 def _ledger() -> Iterator[str]:
-    yield from contradictions()
+    yield from contradictions({n for one in lost() for n in range(one.first, one.last + 1)})
     for subject in _subjects():
         for row in broken_entries(subject):
             yield f"Entry {row.pk} (number {row.seq} of {subject}) does not follow from the one before."

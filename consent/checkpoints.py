@@ -8,7 +8,7 @@ receipts that visitors saved, or both.
 import base64
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -60,12 +60,30 @@ def hash_of(line: Mapping[str, Any]) -> str:
 
 def is_signed(line: Mapping[str, Any], key: str) -> bool:
     """Say whether a checkpoint is what it was when it was signed."""
+    told = line.get("hash"), line.get("signature")
+    if not all(isinstance(one, str) for one in told) or not verifies(
+        line["hash"].encode(), line["signature"], key
+    ):
+        return False
+    try:
+        return bool(line["hash"] == hash_of(line))
+    except (KeyError, ValueError):
+        return False
+
+
+def signed(text: bytes) -> str:
+    """Return our signature, in Base64."""
+    return base64.b64encode(_key(settings.SECRET_KEY).sign(text)).decode()
+
+
+def verifies(text: bytes, signature: str, key: str) -> bool:
+    """Say whether a signature is that of a text by a key."""
     try:
         verifier = Ed25519PublicKey.from_public_bytes(base64.b64decode(key))
-        verifier.verify(base64.b64decode(line["signature"]), line["hash"].encode())
-    except (InvalidSignature, KeyError, ValueError):
+        verifier.verify(base64.b64decode(signature), text)
+    except (InvalidSignature, ValueError):
         return False
-    return bool(line["hash"] == hash_of(line))
+    return True
 
 
 def make(*, now: dt.datetime) -> int:
@@ -101,8 +119,7 @@ def _make_one(now: dt.datetime) -> bool:
         at=now,
     )
     row.hash = hash_of(spelled(row))
-    signature = _key(settings.SECRET_KEY).sign(row.hash.encode())
-    row.signature = base64.b64encode(signature).decode()
+    row.signature = signed(row.hash.encode())
     row.save(force_insert=True)
     return True
 
@@ -150,8 +167,11 @@ def proofs_of(entries: Sequence[ConsentEvent]) -> dict[int, Proof]:
     return found
 
 
-def contradictions() -> Iterator[str]:
-    """Yield where the ledger, its checkpoints and their copies outside contradict each other."""
+def contradictions(lost: Collection[int] = ()) -> Iterator[str]:
+    """Yield where the ledger, its checkpoints and their copies outside contradict each other.
+
+    Of the `lost` checkpoints the entries are known to be gone.
+    """
     outside = {line["n"]: line for line in lines.read(ledger_file())}
     rows = {row.n: spelled(row) for row in LedgerCheckpoint.objects.order_by("n")}
     before, key = "", public_key()
@@ -172,6 +192,8 @@ def contradictions() -> Iterator[str]:
         if row["prev"] != before:
             yield f"Checkpoint {n} does not follow the one before."
         before = row["hash"]
+        if n in lost:
+            continue
         held = [entry for _, entry in _entries(row["from_id"]).filter(pk__lte=row["to_id"])]
         if root_of(held) != (line or row)["root"]:
             yield f"The entries {row['from_id'] + 1} to {row['to_id']} are not those of checkpoint {n}."

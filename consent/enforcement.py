@@ -22,7 +22,9 @@ from consent.purposes import covered_by_gpc
 from consent.state import allowed_by, announce_after_commit, gates_of
 
 log = logging.getLogger(__name__)
-MAX_ATTEMPTS = 8
+LATE_AFTER = 8  # tries: then people are told that something could not be deleted yet
+AGAIN = dt.timedelta(minutes=5)  # after so long what failed so often is tried once more
+OWED = (PropagationJob.State.PENDING, PropagationJob.State.FAILED)
 SEALED = dt.timedelta(minutes=10)
 BATCH = 200
 LEASE = dt.timedelta(seconds=20)  # of a claim: longer than any holder takes
@@ -78,7 +80,7 @@ def enforce(*, now: dt.datetime) -> int:
 
 def _one_batch(now: dt.datetime) -> int:
     """Claim duties and do them person by person; who dies over one is followed when the claim runs out."""
-    waiting = PropagationJob.objects.filter(state=PropagationJob.State.PENDING, not_before__lte=now)
+    waiting = PropagationJob.objects.filter(state__in=OWED, not_before__lte=now)
     with transaction.atomic():
         found = waiting.select_for_update(skip_locked=True).order_by("id").values_list("subject_key", "pk")
         claimed = list(found[:BATCH])
@@ -99,7 +101,7 @@ def _do(subject: uuid.UUID, pks: Collection[int], now: dt.datetime) -> None:
     allowed = allowed_by(state, now=now.timestamp()).granted if state else frozenset[str]()
     jobs = list(PropagationJob.objects.select_for_update().filter(pk__in=pks).order_by("pk"))
     # one that is not pending: somebody thought that the claim had run out, and was faster
-    mine = [job for job in jobs if job.state == job.State.PENDING]
+    mine = [job for job in jobs if job.state in OWED]
     for job in mine:
         crash_at(f"erase:{job.holder}")
         _let_erase(job, [purpose for purpose in job.purposes if purpose not in allowed], now)
@@ -107,15 +109,16 @@ def _do(subject: uuid.UUID, pks: Collection[int], now: dt.datetime) -> None:
 
 
 def _let_erase(job: PropagationJob, closed: Collection[str], now: dt.datetime) -> None:
-    """Let one holder erase; a failure is kept with its cause and tried again, at most eight times."""
+    """Let one holder erase; a failure is kept with its cause and tried again, without end: what is owed stays owed."""
     try:
         with transaction.atomic():
             job.rows_affected += holder(job.holder).erase(job.subject_key, closed)
     except Exception as error:  # noqa: BLE001  # one holder's failure must not stop the others' duties
         job.error = cause_of(error)
         log.error("a holder failed to erase: %s", job.error, extra={"holder": job.holder})
-        job.state = job.State.FAILED if job.attempts >= MAX_ATTEMPTS else job.State.PENDING
-        job.not_before = now + dt.timedelta(seconds=min(60, 2**job.attempts))
+        late = job.attempts >= LATE_AFTER
+        job.state = job.State.FAILED if late else job.State.PENDING
+        job.not_before = now + (AGAIN if late else dt.timedelta(seconds=min(60, 2**job.attempts)))
     else:
         job.state, job.done_at, job.error = job.State.DONE, dt.datetime.now(dt.UTC), ""
 
@@ -221,7 +224,7 @@ def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.dat
 
 def _seen_to(subject_id: uuid.UUID) -> set[str]:
     """Return the purposes that duties wait for already, sealed ones too: these have their own time."""
-    waiting = PropagationJob.objects.filter(subject_key=subject_id, state=PropagationJob.State.PENDING)
+    waiting = PropagationJob.objects.filter(subject_key=subject_id, state__in=OWED)
     return {purpose for purposes in waiting.values_list("purposes", flat=True) for purpose in purposes}
 
 

@@ -12,6 +12,7 @@ from consent.checkpoints import Proof, is_signed, proofs_of, public_key, publish
 from consent.ledger import entry_of, hash_of_entry
 from consent.merkle import leads_to
 from consent.models import ConsentEvent
+from consent.restores import lost
 
 
 def proved(events: Sequence[ConsentEvent]) -> list[dict[str, Any]]:
@@ -76,12 +77,14 @@ def _words_of(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _problems_of_entry(entry: Mapping[str, Any]) -> Iterator[str]:
     if hash_of_entry(entry) != entry["hash"]:
         yield "its fields are not those that were hashed."
-    row = _stored(entry)
-    if row is None:
+    row, checkpoint = _stored(entry), entry.get("checkpoint")
+    gone = next((one for one in lost() if checkpoint and checkpoint["n"] in one), None)
+    if gone is not None and (row is None or row.hash != entry["hash"]):
+        yield f"the ledger lost it when an older backup was restored, on {gone.at:%Y-%m-%d}; its checkpoint still names it."
+    elif row is None:
         yield "the ledger does not hold it."
     elif row.hash != entry["hash"]:
         yield "the ledger holds another entry in its place."
-    checkpoint = entry.get("checkpoint")
     if checkpoint is None:
         return
     if not leads_to(entry["hash"], entry["path"] or (), checkpoint["root"]):

@@ -19,7 +19,6 @@ from consent import access_log, exports
 from consent.causes import cause_of
 from consent.deadlines import due_at, regime_of
 from consent.decisions import How, decide, undo
-from consent.enforcement import MAX_ATTEMPTS
 from consent.erasure import erase
 from consent.hints import hint
 from consent.holders import holders
@@ -32,6 +31,7 @@ State = PrivacyRequest.State
 COOLING: Final = dt.timedelta(minutes=10)  # in which an erasure can be taken back
 LEASE: Final = dt.timedelta(minutes=5)  # of a claim: longer than any export takes
 KEPT: Final = dt.timedelta(days=7)  # an export that nobody fetches
+TRIES: Final = 8  # to build or to carry out what was asked for
 TASK: Final = "consent.tasks.answer_requests"
 PROVEN: Final = frozenset({"user", "key", "staff"})
 WITH_PROOF: Final = frozenset({Kind.EXPORT, Kind.ERASE})
@@ -228,7 +228,7 @@ def _answer(row: PrivacyRequest, now: dt.datetime) -> bool:
     except Exception as error:  # noqa: BLE001  # one person's failure must not stop the others' requests
         row.error = cause_of(error)
         log.error("a request failed: %s", row.error, extra={"request": str(row.pk)})
-        row.state = State.FAILED if row.attempts >= MAX_ATTEMPTS else State.WAITING
+        row.state = State.FAILED if row.attempts >= TRIES else State.WAITING
         row.not_before = now + dt.timedelta(seconds=min(300, 2**row.attempts))
         row.save(update_fields=["state", "error", "not_before"])
         return False

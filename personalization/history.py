@@ -1,7 +1,8 @@
 """Read what happened to several people at once, as the pure parts want it.
 
 In: subject keys. Out: per subject its events in order, only those that may be used for pages, and only as much of
-their properties as was asked for.
+their properties as was asked for. What is sensitive is folded into nothing, for what is folded tells no more what it
+came from; a rule that names such an event needs its purpose, and finds it among what is `past`.
 """
 
 import datetime as dt
@@ -22,7 +23,7 @@ _EVENT = """
 e.subject_key, e.name, (extract(epoch FROM e.happened_at) * 1000000)::bigint, e.properties::text, e.kind, e.message_id
 """
 _UNFOLDED = f"""
-SELECT {_EVENT}, e.id, %(purpose)s = ANY(e.purposes)
+SELECT {_EVENT}, e.id, %(purpose)s = ANY(e.purposes) AND NOT 'sensitive' = ANY(e.purposes)
 FROM unnest(%(subjects)s::uuid[], %(folded)s::bigint[]) AS lagging(s, f)
 CROSS JOIN LATERAL (
   SELECT * FROM personalization_event e WHERE e.subject_key = s AND e.id > f

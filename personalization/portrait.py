@@ -17,6 +17,7 @@ from consent.gates import Gates
 from personalization.directory import Directory, memberships
 from personalization.facts import HERE, PAGES, count_scores, cut
 from personalization.folding import gates_of_subjects
+from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import Event
 from personalization.profiles import current
 from personalization.segments.directory import directory_of
@@ -92,6 +93,8 @@ def events_of(
     if PAGES not in portrait.gates.granted or BEHAVIOUR in portrait.excluded:
         return []
     rows = Event.objects.filter(subject_key=subject, purposes__contains=[PAGES])
+    if SENSITIVE not in portrait.gates.granted:
+        rows = rows.exclude(purposes__contains=[SENSITIVE])
     if before is not None:
         rows = rows.filter(pk__lt=before)
     return list(rows.order_by("-pk")[: min(limit, MAX_EVENTS)])

@@ -1,7 +1,7 @@
 """How long events are kept: as long as the longest of their purposes says, or as their own name says.
 
 In: now. Out: how many events were deleted. A purpose that has run out is taken off the stamp; an event without a
-stamp goes; the profiles it was folded into are worked out again from what is left.
+stamp goes, and so does one that needed a purpose in addition which has run out; the profiles it was folded into are worked out again from what is left.
 """
 
 import datetime as dt
@@ -67,7 +67,7 @@ WITH old AS (
   FROM old WHERE e.subject_key = old.subject_key AND e.id = old.id AND e.happened_at = old.happened_at
   RETURNING e.subject_key, e.id, e.happened_at, e.purposes
 )
-SELECT subject_key, id, happened_at, purposes <@ ARRAY['sensitive']::varchar[] FROM unstamped
+SELECT subject_key, id, happened_at, %(purpose)s = 'sensitive' OR purposes <@ ARRAY['sensitive']::varchar[] FROM unstamped
 """
 _DELETE = """
 DELETE FROM personalization_event e USING unnest(%s::uuid[], %s::bigint[], %s::timestamptz[]) AS gone(s, i, h)

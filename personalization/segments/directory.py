@@ -213,6 +213,8 @@ def own_purposes(segment: Segment, rules: list[Any], facts: Vocabulary) -> set[s
 def _extra_purposes(behaviour: Did | Sequence, facts: Vocabulary) -> set[str]:
     """Return what the events of a behaviour need beside the purpose of pages."""
     names = [behaviour.event] if isinstance(behaviour, Did) else [step.event for step in behaviour.steps]
+    if "*" in names:  # everything, and so what is sensitive too
+        names = list(facts.events)
     return {SENSITIVE for name in names if name in facts.events and SENSITIVE in facts.events[name].purposes}
 
 

@@ -242,7 +242,7 @@ def test_a_restored_backup_forgets_the_erased_again(
     with embedded.session(var, environ={}):
         replayed = _python(var, ["manage.py", "replay_erasures"])
         assert replayed.returncode == 0, replayed.stderr
-        audited = _python(var, ["manage.py", "consent_audit", "--only", "purpose"])
+        audited = _python(var, ["manage.py", "consent_audit"])
         assert audited.returncode == 0, audited.stdout
     with running(var) as system:
         text = _pg("pg_dump", system, "--no-owner")
@@ -255,7 +255,7 @@ def test_a_restored_backup_forgets_the_erased_again(
     say(
         f"after the replay: {text.count(canary)} + {text.count(user)} hits in database, Redis and logs; {replayed.stdout.strip()}"
     )
-    assert replayed.stdout.startswith("1 erased again")
+    assert "1 erased again" in replayed.stdout
     assert canary not in text
     assert user not in text
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from consent.audit import audit
-from consent.enforcement import enforce, reconcile
+from consent.enforcement import LATE_AFTER, enforce, reconcile
 from consent.gates import Gates, encode
 from consent.holders import holders
 from consent.hot_store import hot_store
@@ -301,6 +301,27 @@ def test_a_holder_that_fails_is_tried_again_and_does_not_stop_the_others(ada: Fr
     assert (failed.state, failed.attempts) == ("pending", 1)
     assert failed.not_before > soon()
     assert PropagationJob.objects.filter(state="done").count() == len(list(holders())) - 1
+
+
+def test_what_is_owed_stays_owed_however_long_a_holder_fails(ada: Front) -> None:
+    ada.decide(personalization=False)
+    PropagationJob.objects.filter(holder="events").update(holder="nobody's")
+    at = soon()
+    for _ in range(LATE_AFTER + 3):
+        with committing():
+            enforce(now=at)
+        at += dt.timedelta(minutes=6)
+    late = PropagationJob.objects.get(holder="nobody's")
+    assert (late.state, late.attempts) == ("failed", LATE_AFTER + 3)
+    assert Event.objects.filter(subject_key=ada.visitor).exists()
+    with committing():
+        assert reconcile(now=at) == 0  # what is owed is not owed twice
+    PropagationJob.objects.filter(holder="nobody's").update(holder="events")
+    with committing():
+        enforce(now=at + dt.timedelta(minutes=6))
+    late.refresh_from_db()
+    assert (late.state, late.error) == ("done", "")
+    assert not Event.objects.filter(subject_key=ada.visitor).exists()
 
 
 def test_memberships_of_lists_go_with_their_purpose(ada: Front) -> None:

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from consent.audit import audit
+from consent.restores import lost
 
 MOST = 200
 
@@ -17,6 +18,10 @@ class Command(BaseCommand):
         parser.add_argument("--only", help="One invariant: ledger, state, purpose, retention or registry.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        for gone in lost():
+            self.stdout.write(
+                f"Known: the entries of checkpoints {gone.first} to {gone.last} were lost to a restored backup, {gone.at:%Y-%m-%d %H:%M}."
+            )
         found = [one for one in audit(now=timezone.now()) if options["only"] in (None, one.invariant)]
         for one in found[:MOST]:
             self.stdout.write(f"{one.invariant}: {one.detail}")

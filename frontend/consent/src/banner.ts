@@ -138,9 +138,13 @@ function onKey(event: Event): void {
   if (layer === 2) leave();
 }
 
+const SEALED = 600_000; // milliseconds: as long as what was withdrawn can be had back
+
 /** Offer to take a withdrawal back, while what it seals is not deleted. */
 function offerUndo(withdrawn: Choices): void {
   remark(words.withdrawn, make("button", { type: "button", class: "plain", click: () => void answer(withdrawn, "choose") }, words.undo));
+  const offer = news.firstChild;
+  setTimeout(() => news.firstChild === offer && remark(), SEALED);
 }
 
 /** Say that it is done to who cannot see it. */
