@@ -60,7 +60,7 @@ INSERT INTO personalization_event
 SELECT 1, 'bench', 'b-' || p.r || '-' || k, p.subject_key, 'track',
        (ARRAY['Product Viewed', 'Product Added', 'Order Completed', 'Products Searched'])[1 + (p.r * 3 + k) %% 4],
        jsonb_build_object('category', 'c' || (p.r + k) %% 10, 'price', (p.r * k) %% 200, 'cart_id', 'cart-' || k %% 2),
-       now() - make_interval(secs => (p.r * 17 + k * 7919) %% 2592000), now(), ARRAY['personalization', 'analytics']
+       now() - make_interval(secs => abs(hashtext(p.r || '-' || k)::bigint) %% 2592000), now(), ARRAY['personalization', 'analytics']
 FROM (SELECT subject_key, row_number() OVER (ORDER BY subject_key) AS r FROM personalization_profile LIMIT %(people)s) p
 CROSS JOIN generate_series(1, %(each)s) k
 """

@@ -44,10 +44,9 @@ from personalization.timelines import timelines_of
 from personalization.visitor import Visitor
 
 DRAFT: Final = "$draft"  # no key of a segment
-PATIENCE: Final = dt.timedelta(
-    milliseconds=600
-)  # with the sample that follows, an answer comes within a second
-SAMPLE: Final = 5_000
+# with the sample that follows, an answer comes within a second
+PATIENCE: Final = dt.timedelta(milliseconds=450)
+SAMPLE: Final = 3_000
 SAMPLE_IN_PYTHON: Final = 1_000
 NOTHING: Final = Shown("")
 
