@@ -238,8 +238,13 @@ def _answer(row: PrivacyRequest, now: dt.datetime) -> bool:
 @transaction.atomic
 def _erase(row: PrivacyRequest, now: dt.datetime) -> None:
     if row.subject_key is not None:
-        erase(row.subject_key, now=now, actor=access_log.VISITOR)
+        erase(row.subject_key, now=now, actor=_who_asked(row))
     is_erased(row, now=now)
+
+
+def _who_asked(row: PrivacyRequest) -> str:
+    """Return who asked, as the log names them: the person, or a back end by its key."""
+    return row.channel if row.verification == "key" else access_log.VISITOR
 
 
 def is_erased(row: PrivacyRequest, *, now: dt.datetime) -> None:
@@ -257,7 +262,7 @@ def _export(row: PrivacyRequest, now: dt.datetime) -> None:
         )
         return
     access_log.note(
-        access_log.Kind.EXPORT_MADE, actor=access_log.VISITOR, now=now, subject=subject, place=row.channel
+        access_log.Kind.EXPORT_MADE, actor=_who_asked(row), now=now, subject=subject, place=row.channel
     )
     PrivacyRequest.objects.filter(pk=row.pk).update(parts=len(list(holders())) + 1, parts_done=0)
     sealed = exports.sealed(
