@@ -60,7 +60,7 @@ def _effect(jobs: Sequence[PropagationJob], now: dt.datetime) -> Effect:
         return Effect(Stage.UNDONE)
     if State.PENDING in states and due > now:
         return Effect(Stage.SEALED, foreseen(jobs[0].subject_key, jobs[0].purposes), until=due)
-    units = _in_words((job.holder, job.rows_affected) for job in jobs)
+    units = in_words((job.holder, job.rows_affected) for job in jobs)
     if State.PENDING in states:
         return Effect(Stage.WORKING, units)
     if State.FAILED in states:
@@ -80,10 +80,10 @@ def foreseen(subject: uuid.UUID, purposes: Collection[str]) -> tuple[str, ...]:
                 except Unavailable:
                     continue  # it cannot count now; it erases when it can
         transaction.set_rollback(True)
-    return _in_words(found)
+    return in_words(found)
 
 
-def _in_words(found: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+def in_words(found: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     """Put numbers into words; holders that speak of the same things are counted together."""
     words = {one.name: one.units for one in holders()}
     counted: dict[Callable[[int], str], int] = {}

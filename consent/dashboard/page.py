@@ -18,7 +18,7 @@ from consent import rights, wishes
 from consent.api.asking import sends_gpc, subject_of, unset_state
 from consent.dashboard.links import link_of
 from consent.decisions import history_of, states_of
-from consent.effects import Effect, Stage, effects_of
+from consent.effects import Effect, Stage, effects_of, in_words
 from consent.holders import About, Item, holders
 from consent.models import ConsentEvent, ConsentState, PrivacyRequest, Purpose
 from consent.purposes import active_purposes, current_notice, spelled_notice, text_of
@@ -78,11 +78,24 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
         "sold": any(p.sale_or_share and _is_open(p, states, gpc) for p in purposes),
         "sensitive": any(p.sensitive and _is_open(p, states, gpc) for p in purposes),
         "known": row is not None,
-        "said": _(SAID[said]) if (said := request.GET.get("said", "")) in SAID else "",
+        "said": _said(request),
         "languages": settings.LANGUAGES,
     }
     titles = {p.key: p.title.get(notice["locale"]) or str(p) for p in purposes}
     return context if row is None else context | _of_person(row, titles, now)
+
+
+def _said(request: HttpRequest) -> str:
+    """Return what the last form did, in words, and how much it deleted where it says so."""
+    said, number = request.GET.get("said", ""), request.GET.get("n", "")
+    if said not in SAID:
+        return ""
+    if not number.isdecimal() or len(number) > 9:
+        return _(SAID[said])
+    counted = ngettext(
+        "%(number)s older thing was deleted.", "%(number)s older things were deleted.", int(number)
+    )
+    return f"{_(SAID[said])} {counted % {'number': number}}"
 
 
 def _is_open(purpose: Purpose, states: Mapping[str, str], gpc: bool) -> bool:
@@ -208,6 +221,12 @@ def line_of(effect: Effect) -> str:
 # -- requests -------------------------------------------------------------------------------------------
 
 
+def _forgotten(row: PrivacyRequest) -> str:
+    """Say what was deleted when somebody asked to forget what they did."""
+    units = in_words((name, number) for name, number in row.details.get("deleted", {}).items() if number)
+    return _("Deleted: %(things)s.") % {"things": ", ".join(units) or _("nothing")}
+
+
 def _request(row: PrivacyRequest, now: dt.datetime) -> dict[str, Any]:
     state, kind = rights.State, rights.Kind
     return {
@@ -224,6 +243,7 @@ def _request(row: PrivacyRequest, now: dt.datetime) -> dict[str, Any]:
         "link": link_of(row.pk) if row.state == state.READY else "",
         "expires": row.result_expires,
         "answer": row.answer,
+        "effect_line": _forgotten(row) if row.kind == kind.RESET else "",
         "until": row.not_before,
         "can_undo": row.kind == kind.ERASE
         and row.state in (state.WAITING, state.VERIFYING)

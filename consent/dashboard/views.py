@@ -52,12 +52,13 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 dashboard.csrf_exempt = True  # type: ignore[attr-defined]  # `form` looks at who sends it
 
 
-def back(request: HttpRequest, said: str, place: str = "said") -> HttpResponse:
+def back(request: HttpRequest, said: str, place: str = "said", *, number: int | None = None) -> HttpResponse:
     """Lead back to the page that the form names, else to the dashboard, with what is to be said there."""
     target = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(target, allowed_hosts=None) and target.startswith("/"):
         return HttpResponseRedirect(target)
     query = {"said": said} | ({"lang": language} if (language := request.POST.get("lang")) else {})
+    query |= {"n": str(number)} if number is not None else {}
     return HttpResponseRedirect(f"{reverse('privacy')}?{urlencode(query)}#{place}")
 
 
@@ -227,8 +228,8 @@ def keep_for(request: HttpRequest) -> HttpResponse:
         return back(request, "nobody")
     if days is not None and days not in (0, *wishes.PERIODS):
         raise Http404
-    wishes.keep_for(row.pk, days=days or None, now=timezone.now())
-    return back(request, "period")
+    deleted = wishes.keep_for(row.pk, days=days or None, now=timezone.now())
+    return back(request, "period", number=deleted if days else None)
 
 
 @form

@@ -278,7 +278,9 @@ class TestTime:
         long_ago = now(days=-100).isoformat()
         ada.send(write_key, "track", event="Searched", timestamp=long_ago, properties={"query": "old"})
         assert Event.objects.filter(subject_key=ada.subject, name="Searched").exists()
-        ada.submit("keep/", days="90")
+        answer = ada.submit("keep/", days="90")
+        assert "said=period&n=1#" in answer.headers["Location"]
+        assert "1 older thing was deleted." in ada.look(said="period", n="1")
         assert not Event.objects.filter(subject_key=ada.subject, name="Searched").exists()
         assert Event.objects.filter(subject_key=ada.subject, name="Order Completed").count() == 3
         ada.send(write_key, "track", event="Searched", timestamp=long_ago, properties={"query": "old"})
@@ -384,6 +386,7 @@ class TestRights:
         assert ada.state.state["personalization"] == "granted"
         assert ada.variant() == ("new", "matched")
         assert PrivacyRequest.objects.get().details["deleted"]["events"] == 4
+        assert "Deleted: 4 events" in ada.look()
 
     def test_an_erasure_closes_at_once_can_be_taken_back_and_then_is_final(self, ada: Person) -> None:
         before = ada.page().content
