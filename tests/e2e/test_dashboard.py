@@ -55,6 +55,16 @@ def events_of(page: Page, system: System) -> int:
     return int(system.manage("shell", "-v", "0", "-c", COUNT.format(id=visitor)).strip())
 
 
+def look_until_done(page: Page) -> None:
+    """Press "Look again" until nothing is going on any more, as somebody without script does."""
+    for _ in range(20):
+        again = page.get_by_role("link", name="Look again")
+        if not again.is_visible():
+            return
+        page.wait_for_timeout(1_000)
+        again.click()
+
+
 def switch_off(page: Page, *groups: str) -> None:
     page.goto("/privacy/")
     for group in groups:
@@ -95,8 +105,9 @@ class TestWithoutScript:
         expect(
             plain.get_by_text("It is too late to take this back: the ten minutes are over.")
         ).to_be_visible()
+        look_until_done(plain)
         said = plain.locator("p.effect")
-        expect(said).to_contain_text(re.compile(r"Deleted in \d+\.\d s:"), timeout=20_000)
+        expect(said).to_contain_text(re.compile(r"Deleted in \d+\.\d s:"))
         expect(said).to_contain_text(re.compile(rf"\b{count} events?\b"))
         assert events_of(plain, system) == 0
         picture(plain, "deleted")
@@ -106,12 +117,11 @@ class TestWithoutScript:
         receipt = json.loads(Path(found.value.path()).read_text())
         assert {p["event_state"] for p in receipt["purposes"]} == {"withdrawn"}
 
-    def test_delete_now_shows_its_progress_by_itself(self, plain: Page, system: System) -> None:
+    def test_delete_now_shows_how_far_it_is(self, plain: Page, system: System) -> None:
         switch_off(plain, "Statistics", "Personal content")
         plain.get_by_role("button", name="Delete now").click()
-        expect(plain.locator("p.effect")).to_contain_text(
-            re.compile(r"Deleted in \d+\.\d s:"), timeout=20_000
-        )
+        look_until_done(plain)
+        expect(plain.locator("p.effect")).to_contain_text(re.compile(r"Deleted in \d+\.\d s:"))
         assert events_of(plain, system) == 0
 
     def test_one_fact_is_hidden_and_shown_and_a_topic_is_switched_off(self, plain: Page) -> None:
