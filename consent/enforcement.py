@@ -129,8 +129,7 @@ def reconcile(*, now: dt.datetime) -> int:
     First the flags that say more than was ever decided are closed: the ledger is the truth, and the state its sum.
     """
     found: dict[uuid.UUID, set[str]] = {}
-    for subject, purpose in _opened_silently():
-        _close_again(subject, purpose, now)
+    _close_what_was_opened(now)
     asked_for = Purpose.objects.exclude(mechanism=Purpose.Mechanism.ALWAYS_ON)
     for purpose in asked_for.values_list("key", flat=True).distinct():
         granted = allowing(purpose, now).values("subject_id")
@@ -160,16 +159,17 @@ _looked_up_to = (
 ANSWERS = ("granted", "refused", "withdrawn")  # what a state is the sum of
 
 
-def _opened_silently() -> list[tuple[uuid.UUID, str]]:
-    """Return the flags that are open though nobody ever decided so, among the rows that were written since the last look."""
+def _close_what_was_opened(now: dt.datetime) -> None:
+    """Close the flags that are open though nobody ever decided so, among the rows that were written since the last look."""
     global _looked_up_to
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         upto = cursor.fetchone()[0]
         cursor.execute(_OPENED, [list(ANSWERS), _looked_up_to])
         found = list(cursor.fetchall())
-    _looked_up_to = upto
-    return found
+    for subject, purpose in found:
+        _close_again(subject, purpose, now)
+    _looked_up_to = upto  # only now: a look that failed is made again
 
 
 @transaction.atomic
