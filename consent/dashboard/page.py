@@ -121,7 +121,8 @@ def _of_person(row: ConsentState, titles: Mapping[str, str], now: dt.datetime) -
         "segments": _about(items, About.SEGMENT, titles),
         "topics": _about(items, About.TOPIC, titles),
         "decisions": decisions,
-        "sealed": [one for one in decisions if one["effect"].stage == Stage.SEALED],
+        # a signal that came along with a first yes closes what was never open: nothing of it waits to be deleted
+        "sealed": [one for one in decisions if one["effect"].stage == Stage.SEALED and one["effect_line"]],
         "working": any(one["effect"].stage == Stage.WORKING for one in decisions)
         or any(one["going"] for one in requests),
         "paused_until": paused,

@@ -441,6 +441,15 @@ class TestRights:
 
 
 class TestASignal:
+    def test_a_first_yes_that_a_signal_comes_along_with_says_nothing_of_deleting(self, shop: None) -> None:
+        ben = Person()
+        form = {"notice": ben.notice(), "all": "yes"}
+        answer = ben.post("/privacy/", form, headers={"Sec-GPC": "1"})
+        assert answer.status_code == 302
+        page = ben.get("/privacy/", headers={"Sec-GPC": "1"}).content.decode()
+        assert "Your decisions" in page
+        assert "Until then you can take it back." not in page
+
     def test_what_it_closes_is_not_shown_as_on(self, ada: Person) -> None:
         ada.decide(marketing=True)
         page = ada.look()
