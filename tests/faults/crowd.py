@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.faults.system import System
 
 SENDERS = 4
 TRIES = 200
+CLOCKS_AHEAD = 23.5  # hours; more than 24 is dropped as clock_skew
 ORDERS = (
     "SELECT coalesce(sum(orders), 0)::int FROM personalization_profile WHERE subject_key = ANY(%s::uuid[])"
 )
@@ -40,13 +42,15 @@ class Crowd:
         return [person.id for person in self.people]
 
     def orders(self, count: int) -> list[dict[str, Any]]:
-        """Return so many orders, spread over the people."""
+        """Return so many orders, spread over the people, their clocks up to a day behind or ahead."""
+        chance, now = random.Random(11), datetime.now(UTC)
         return [
             {
                 "type": "track",
                 "event": "Order Completed",
                 "anonymousId": self.people[n % len(self.people)].id,
                 "messageId": f"order-{n}-{uuid.uuid4().hex[:8]}",
+                "timestamp": (now + timedelta(hours=chance.uniform(-24, CLOCKS_AHEAD))).isoformat(),
                 "properties": {"revenue": 1},
             }
             for n in range(count)
