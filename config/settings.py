@@ -143,6 +143,7 @@ DATABASES["default"] |= {
     "ENGINE": "django.db.backends.postgresql",
     "CONN_MAX_AGE": 0,
     "ATOMIC_REQUESTS": False,
+    "CONN_HEALTH_CHECKS": True,  # after a restart of PostgreSQL nobody is handed one of the dead connections
 }
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {
@@ -151,7 +152,13 @@ DATABASES["default"]["OPTIONS"] |= {
     "tcp_user_timeout": 2000,
     # Nor may a process that hangs within a transaction, a frozen worker say, keep its locks from all the others.
     "options": "-c idle_in_transaction_session_timeout=15s",
-    "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", default=8), "timeout": 2.0},
+    # Whoever asks after `reconnect_timeout` makes the pool try at once; else it would wait ever longer between tries.
+    "pool": {
+        "min_size": 1,
+        "max_size": env.int("DATABASE_POOL", default=8),
+        "timeout": 2.0,
+        "reconnect_timeout": 2.0,
+    },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -294,6 +301,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
+DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "config.errors.ApiErrors"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tessera",
     "DESCRIPTION": "Assembled pages, consent, and events.",

@@ -1,5 +1,6 @@
 """Health, errors without a view, and the admin's own content security policy."""
 
+import sys
 from typing import Any
 
 from csp.decorators import csp_replace
@@ -10,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
+from config.errors import DATABASE_AWAY, Away
 from consent.hot_store import Unavailable, hot_store
 
 
@@ -88,6 +90,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
+    """Answer what raised: 503 and when to come back while PostgreSQL is away, else 500."""
+    if isinstance(sys.exc_info()[1], DATABASE_AWAY):  # Django calls this while it handles the exception
+        response = _error(request, Away.status_code, Away.default_code, Away.default_detail)
+        response.headers["Retry-After"] = str(Away.wait)
+        return response
     return _error(request, 500, "error", "Something went wrong on our side.")
 
 

@@ -39,6 +39,7 @@ class Answer:
     status: int
     body: bytes
     seconds: float
+    retry_after: str | None = None
 
     @property
     def json(self) -> Any:
@@ -69,7 +70,8 @@ class System:
         try:
             connection.request(method, path, None if body is None else orjson.dumps(body), spelled)
             response = connection.getresponse()
-            return Answer(response.status, response.read(), time.perf_counter() - started)
+            took = time.perf_counter() - started
+            return Answer(response.status, response.read(), took, response.headers["Retry-After"])
         except (OSError, http.client.HTTPException) as error:
             return Answer(0, type(error).__name__.encode(), time.perf_counter() - started)
         finally:

@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.journal import Load, Person, headline, is_personalised, stored
+from tests.faults.journal import Load, Person, headline, is_personalised, new_person, stored
 from tests.faults.system import System, wait_until
 
 pytestmark = pytest.mark.faults
 GATES_SECONDS = 10.0
+RECOVERED_SECONDS = 10.0
+NEWCOMERS = 20
 
 
 def warm(person: Person) -> None:
@@ -19,7 +21,7 @@ def warm(person: Person) -> None:
 
 
 def test_warm_pages_go_on_without_postgresql_and_events_are_refused_not_lost(
-    system: System, hiker: Person, say: Callable[[str], None]
+    system: System, key: str, hiker: Person, say: Callable[[str], None]
 ) -> None:
     warm(hiker)
     with Load(hiker) as journal:
@@ -27,9 +29,13 @@ def test_warm_pages_go_on_without_postgresql_and_events_are_refused_not_lost(
         system.down("postgres")
         time.sleep(4)
         health, ready = system.ask("GET", "/healthz"), system.ask("GET", "/readyz")
+        refused = [system.ask("GET", path) for path in ("/api/v1/consent", "/privacy/")]
         system.thaw()
         gap = wait_until(lambda: system.ask("GET", "/readyz").status == 200, 60)
-        recovered = wait_until(lambda: hiker.declare(city="Oslo").status == 200, 10)
+        recovered = wait_until(lambda: hiker.declare(city="Oslo").status == 200, RECOVERED_SECONDS)
+    newcomers = [
+        new_person(system, key) for _ in range(NEWCOMERS)
+    ]  # every web process, none with a dead connection
     say(
         f"pages {dict(journal.pages)}, p99 {journal.p99():.0f} ms; events {dict(journal.events)}; "
         f"ready {gap:.1f} s after the keeper ran again, events {recovered:.1f} s later; /healthz {health.seconds * 1000:.0f} ms"
@@ -37,6 +43,8 @@ def test_warm_pages_go_on_without_postgresql_and_events_are_refused_not_lost(
     assert set(journal.pages) == {200}
     assert set(journal.events) == {200, 503}
     assert stored(system, journal) == journal.acknowledged
+    assert [(answer.status, answer.retry_after) for answer in refused] == [(503, "2")] * 2
+    assert len(newcomers) == NEWCOMERS
     assert health.status == 200
     assert (ready.status, ready.json["degraded"]) == (503, ["postgresql"])
 
