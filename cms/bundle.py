@@ -31,7 +31,8 @@ from cms.review import source_problems
 
 _TYPE_ATTRIBUTES = {"key", "title", "fields", "source", "catalogue"}
 _HARMLESS = {"required", "unknown_field", "too_few", "too_many", "too_small", "too_large", "unknown_locale"}
-PARTS = ("media", "block_types", "templates", "experiences", "blocks", "pages")
+_SITE_ATTRIBUTES = {"offer_cap", "counts_when_seen", "strict_events", "recalculated_at"}
+PARTS = ("site", "media", "block_types", "templates", "experiences", "blocks", "pages")
 
 
 @dataclass(slots=True)
@@ -131,6 +132,7 @@ def load_structure(
     bundle: Mapping[str, Any], site: Site, report: Report, *, folder: Path | None
 ) -> dict[str, int]:
     """Load media, block types and templates; return the keys of the types that changed, with their indexes."""
+    _load_site(bundle, site, report)
     for index, entry in listed(bundle, "media", report, known={"key", "file", "alt"}):
         _load_media(entry, site, report, f"/media/{index}", folder)
     changed = {
@@ -143,6 +145,46 @@ def load_structure(
     for index, entry in listed(bundle, "experiences", report, known={"key", "title", "cap", "min_interval"}):
         _load_experience(entry, site, report, f"/experiences/{index}")
     return changed
+
+
+def _load_site(bundle: Mapping[str, Any], site: Site, report: Report) -> None:
+    """Take over the settings of the site that the bundle names; the others stay."""
+    entry = bundle.get("site", {})
+    if not isinstance(entry, Mapping):
+        report.problems.append(Problem("wrong_type", "/site", "site is an object."))
+        return
+    report.problems += [
+        Problem(
+            "unknown_attribute",
+            step("/site", name),
+            f"'{name}' is not known here and was left out.",
+            "warning",
+        )
+        for name in sorted(entry.keys() - _SITE_ATTRIBUTES)
+    ]
+    values = {name: entry[name] for name in sorted(_SITE_ATTRIBUTES & entry.keys())}
+    wrong = list(cap_problems(values.get("offer_cap"), "/site/offer_cap"))
+    for name in ("counts_when_seen", "strict_events"):
+        if not isinstance(values.get(name, False), bool):
+            wrong.append(Problem("wrong_type", f"/site/{name}", f"{name} is true or false."))
+    if "recalculated_at" in values:
+        try:
+            values["recalculated_at"] = dt.time.fromisoformat(values["recalculated_at"])
+        except (TypeError, ValueError):
+            sentence = 'recalculated_at is a time of day such as "03:10".'
+            wrong.append(Problem("wrong_type", "/site/recalculated_at", sentence))
+    report.problems += wrong
+    if wrong or not values:
+        return
+    changed = written(site, values, report, "/site")
+    if changed:
+        site.advance()
+    report.count("site", bool(changed))
+
+
+def _dump_site(site: Site) -> dict[str, Any]:
+    said = {name: getattr(site, name) for name in ("offer_cap", "counts_when_seen", "strict_events")}
+    return said | {"recalculated_at": site.recalculated_at.isoformat(timespec="minutes")}
 
 
 def _load_experience(entry: Mapping[str, Any], site: Site, report: Report, pointer: str) -> None:
@@ -418,6 +460,7 @@ def write_pictures(site: Site, folder: Path) -> int:
 def dump_content(site: Site) -> dict[str, Any]:
     """Return the content of a site as a bundle's parts; pictures are named as `write_pictures` writes them."""
     return {
+        "site": _dump_site(site),
         "media": [
             {"key": m.key, "file": picture_name(m), "alt": m.alt} for m in Media.objects.filter(site=site)
         ],

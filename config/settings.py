@@ -245,8 +245,9 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="4", minute="20"),
     },
     "refresh-segments": {
-        "task": "personalization.tasks.refresh_all_segments",
-        "schedule": crontab(hour="3", minute="10"),
+        "task": "personalization.tasks.refresh_daily_segments",
+        "schedule": 60.0,  # it looks whether a site's time of day has come
+        "options": {"expires": 60},
     },
     "refresh-bestsellers": {
         "task": "personalization.tasks.refresh_bestsellers",

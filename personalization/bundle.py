@@ -129,6 +129,8 @@ def _load(
         publish_loaded(blocks, pages, site, report, now=now)
     if report.changed.get("locales"):  # every published page answers in every locale
         recompile_all(site, now=now, cause="Locales changed")
+    elif report.changed.get("site"):  # and carries the cap over all offers
+        recompile_all(site, now=now, cause="The site's settings changed")
 
 
 def _load_locales(bundle: Mapping[str, Any], site: Site, report: Report) -> None:
@@ -293,12 +295,13 @@ def dump_bundle(site: Site) -> dict[str, Any]:
     return {
         "tessera": 1,
         "locales": site.locales,
+        "site": content["site"],
         "media": content["media"],
         "traits": [_dump_trait(t) for t in Trait.objects.filter(site=site)],
         "attributes": [{"key": a.key, "default": a.default} for a in Attribute.objects.filter(site=site)],
         "events": [_dump_event(e) for e in EventType.objects.filter(site=site, declared=True)],
         "segments": [_dump_segment(s) for s in Segment.objects.filter(site=site).order_by("position", "pk")],
-        **{part: content[part] for part in PARTS if part != "media"},
+        **{part: content[part] for part in PARTS if part not in ("site", "media")},
     }
 
 

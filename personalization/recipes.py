@@ -17,7 +17,11 @@ FILE: Final = Path(__file__).with_name("recipes.json")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One thing that people want to say; `setting` names where it is set when it is no rule."""
+    """One thing that people want to say.
+
+    `setting` names where it is set when it is no rule; `content` are the other parts of its bundle, such as an example
+    page, an experience or the site's settings.
+    """
 
     key: str
     title: str
@@ -27,13 +31,14 @@ class Recipe:
     traits: tuple[Mapping[str, Any], ...] = ()
     attributes: tuple[Mapping[str, Any], ...] = ()
     setting: str = ""
+    content: Mapping[str, Any] = field(default_factory=dict)
     recipes: tuple[int, ...] = field(default=(), repr=False)
 
     @property
     def bundle(self) -> dict[str, Any]:
-        """Return what brings the recipe into a site; a display rule is put to a variant by hand."""
+        """Return what brings the recipe into a site; what is published does not change by it."""
         parts = {"traits": self.traits, "attributes": self.attributes, "segments": self.segments}
-        return {"tessera": 1, **{name: list(part) for name, part in parts.items() if part}}
+        return {"tessera": 1, **{name: list(part) for name, part in parts.items() if part}, **self.content}
 
 
 @cache

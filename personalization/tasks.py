@@ -16,7 +16,7 @@ from personalization.lanes import backfill, catch_up, fall_due
 from personalization.plans import announce_epoch
 from personalization.profiles import sweep_snapshots
 from personalization.segments.directory import rebuild
-from personalization.segments.refresh import refresh, refresh_changed
+from personalization.segments.refresh import refresh, refresh_changed, refresh_daily
 from personalization.segments.sizes import note_sizes
 
 TRIGGERS: Final = 1_000  # pieces of work that one call does; messages do not wait for more
@@ -102,6 +102,13 @@ def store_exposures() -> int:
 def refresh_all_segments() -> int:
     """Look at everybody as a set, in case anything was missed; return in how many sites it ran."""
     runs = [refresh(site, now=timezone.now()) for site in Site.objects.all()]
+    return sum(run is not None for run in runs)
+
+
+@shared_task
+def refresh_daily_segments() -> int:
+    """Look at everybody where the day's time for it has come; return in how many sites it ran."""
+    runs = [refresh_daily(site, now=timezone.now()) for site in Site.objects.all()]
     return sum(run is not None for run in runs)
 
 

@@ -36,6 +36,7 @@ class SiteSettingsForm(CapForm, AnyModelForm):
             "requires_key",
             "strict_events",
             "counts_when_seen",
+            "recalculated_at",
         )
 
     def clean_locales(self) -> list[str]:
@@ -56,6 +57,7 @@ class SiteSettingsAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no ty
             (None, {"fields": ("title", "host", "locales", "time_zone")}),
             ("Doors", {"fields": ("requires_key", "strict_events")}),
             ("Offers, over all pages", {"fields": (cap, "counts_when_seen")}),
+            ("Segments", {"fields": ("recalculated_at",)}),
         )
 
     @admin.display(description="At most, a person")

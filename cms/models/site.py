@@ -3,6 +3,7 @@
 `epoch` grows with anything that changes what is delivered; the other two say what has to be read again.
 """
 
+import datetime as dt
 import zoneinfo
 
 from django.conf import settings
@@ -53,6 +54,11 @@ class Site(models.Model):
         default=False,
         help_text="Take only events of the catalogue, in their declared shape, and refuse rules over others.",
     )
+    recalculated_at = models.TimeField(
+        "Recalculate segments at",
+        default=dt.time(3, 10),
+        help_text="Every day at this time of the site, all segments are worked out anew; what happens in between shows at once.",
+    )
     epoch = models.PositiveBigIntegerField(default=1, editable=False)
     directory_version = models.PositiveBigIntegerField(default=1, editable=False)
     catalogue_version = models.PositiveBigIntegerField(default=1, editable=False)
@@ -68,6 +74,16 @@ class Site(models.Model):
     @property
     def default_locale(self) -> str:
         return self.locales[0]
+
+    def last_recalculation(self, now: dt.datetime) -> dt.datetime:
+        """Return the last moment at which all segments were to be worked out anew."""
+        here = now.astimezone(zoneinfo.ZoneInfo(self.time_zone))
+        today = dt.datetime.combine(here.date(), self.recalculated_at, here.tzinfo)
+        return (
+            today
+            if today <= here
+            else dt.datetime.combine(here.date() - dt.timedelta(days=1), self.recalculated_at, here.tzinfo)
+        )
 
     def advance(self, *, directory: bool = False, catalogue: bool = False) -> None:
         """Grow the epoch (and what it stands for) in the running transaction, then announce it."""

@@ -34,7 +34,17 @@ SETTINGS = {
         "At each segment: “Small groups”. Fifty unless you change it.",
         "admin:personalization_segment_changelist",
     ),
-    "schedule": ("Runs by itself, every night.", "admin:personalization_segmentrun_changelist"),
+    "site.recalculated_at": ("At the site: “Recalculate segments at”.", "admin:cms_site_changelist"),
+    "delivery": ("Nothing to set.", ""),
+}
+# What a recipe brings besides segments, as people read it, and who may bring it.
+PARTS = {
+    "site": ("a setting of the site", "cms.change_site"),
+    "experiences": ("an experience", "cms.add_experience"),
+    "block_types": ("a block type", "cms.add_blocktype"),
+    "templates": ("a template", "cms.add_template"),
+    "blocks": ("a block", "cms.add_block"),
+    "pages": ("an example page, not published", "cms.add_page"),
 }
 
 
@@ -63,14 +73,18 @@ def gallery_view(admin_site: Any, request: HttpRequest) -> HttpResponse:
     shown = {
         **admin_site.each_context(request),
         "title": "Recipes",
-        "recipes": [_shown(one, known) for one in recipes()],
-        "may_add": request.user.has_perm("personalization.add_segment"),
+        "recipes": [_shown(one, known, may_bring=_may_bring(request, one)) for one in recipes()],
         "opts": Segment._meta,
     }
     return render(request, "admin/personalization/gallery.html", shown)
 
 
-def _shown(one: Recipe, known: dict[str, int]) -> dict[str, Any]:
+def _may_bring(request: HttpRequest, one: Recipe) -> bool:
+    needed = ["personalization.add_segment", *(PARTS[part][1] for part in one.content)]
+    return all(request.user.has_perm(permission) for permission in needed)
+
+
+def _shown(one: Recipe, known: dict[str, int], *, may_bring: bool) -> dict[str, Any]:
     facts = facts_for_segments(current_site().pk)
     said = [(s["title"], sentence(parse(s["rule"]), facts)) for s in one.segments if s.get("rule")]
     setting, url = SETTINGS.get(one.setting, ("", ""))
@@ -83,27 +97,31 @@ def _shown(one: Recipe, known: dict[str, int]) -> dict[str, Any]:
         "setting": setting,
         "url": reverse(url) if url else "",
         "there": [(s["title"], known[s["key"]]) for s in one.segments if s["key"] in known],
-        "missing": [s["title"] for s in one.segments if s["key"] not in known],
+        "brings": ", ".join(PARTS[part][0] for part in one.content),
+        "may_bring": may_bring and (bool(one.content) or any(s["key"] not in known for s in one.segments)),
     }
 
 
 def _bring_in(request: HttpRequest) -> HttpResponse:
-    if not request.user.has_perm("personalization.add_segment"):
-        raise PermissionDenied
     here = HttpResponseRedirect(request.path)
     try:
         chosen = recipe(request.POST.get("key", ""))
     except KeyError:
         messages.error(request, "There is no such recipe.")
         return here
+    if not _may_bring(request, chosen):
+        raise PermissionDenied
     report = load_bundle(chosen.bundle, now=timezone.now())
     problems = errors_among(report.problems)
     if problems:
         say_refused(request, f"{chosen.title} cannot be brought in:", problems)
         return here
-    messages.success(
-        request, f"{chosen.title}: brought in. Change it to what you mean, such as the names of products."
+    said = (
+        "brought in. Change it to what you mean, such as the names of products."
+        if any(report.changed.values())
+        else "it is all here already; nothing was changed."
     )
+    messages.success(request, f"{chosen.title}: {said}")
     keys = [one["key"] for one in chosen.segments]
     first = Segment.objects.filter(site=current_site(), key__in=keys[:1]).first()
     return (

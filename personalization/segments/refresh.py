@@ -50,6 +50,16 @@ def refresh_changed(site: Site, *, now: dt.datetime) -> SegmentRun | None:
     return refresh(site, now=now)
 
 
+def refresh_daily(site: Site, *, now: dt.datetime) -> SegmentRun | None:
+    """Look at everybody once a day, at the site's own time; a day that was missed is made up for."""
+    release_stuck(site, now=now)
+    due = site.last_recalculation(now)
+    last = SegmentRun.objects.filter(site=site, scope=SegmentRun.Scope.EVERYBODY, started_at__gte=due).first()
+    if last is not None and (last.state != SegmentRun.State.FAILED or last.started_at > now - SILENT):
+        return None
+    return refresh(site, now=now)
+
+
 def _decided_by(site: Site) -> str:
     """Return the digest of the rules in use; empty before there are any."""
     found = site.directories.order_by("-version").values_list("program__decides", flat=True).first()

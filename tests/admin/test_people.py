@@ -164,6 +164,11 @@ def test_every_recipe_is_in_the_gallery_and_comes_in_whole() -> None:
     client, url = client_of(AUTHORS), reverse("admin:personalization_segment_recipes")
     shown = client.get(url).content.decode()
     assert all(f'id="{one.key}"' in shown for one in recipes())
+    assert client.post(url, {"key": "one_offer_a_week"}).status_code == 403
+    assert the_site().offer_cap is None
+    admin = client_of(None)
+    assert admin.post(url, {"key": "one_offer_a_week"}).status_code == 302
+    assert the_site().offer_cap == {"times": 1, "within": "P7D"}
     for one in recipes():
         if one.segments:
             answer = client.post(url, {"key": one.key})

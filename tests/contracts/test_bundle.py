@@ -213,7 +213,7 @@ def test_a_dump_holds_content_and_never_people_or_keys() -> None:
     _, key = ApiKey.objects.create_key(name="secret key", site=the_site(), scopes=["manage"])
     dumped = dump_bundle(the_site())
     assert set(dumped) == {
-        "tessera", "locales", "media", "traits", "attributes", "events", "segments", "experiences", "block_types", "templates",
+        "tessera", "locales", "site", "media", "traits", "attributes", "events", "segments", "experiences", "block_types", "templates",
         "blocks", "pages",
     }  # fmt: skip
     for hidden in (key, "secret key", "visitor", "subject", "ledger"):

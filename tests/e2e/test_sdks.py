@@ -1,6 +1,7 @@
 """The browser SDKs of Segment and RudderStack, unmodified, on a page of another origin."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -125,3 +126,26 @@ def test_a_beacon_needs_no_preflight(
         page.wait_for_timeout(100)
     assert [event["name"] for event in events] == ["Left"]
     expect(page).to_have_url(f"{elsewhere}/empty.html")
+
+
+@pytest.mark.parametrize("sdk", ["segment", "rudderstack"])
+def test_an_sdk_for_node_sends_every_call(sdk: str, api: APIRequestContext, system: System) -> None:
+    visitor, write, read = agree(api), key_of(system, "ingest", "manage"), key_of(system, "profiles")
+    command = ["node", "node.mjs", sdk, write, system.address, visitor]
+    done = subprocess.run(
+        command,
+        cwd=Path(ROOT, "tests", "e2e", "sdks"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = api.get(
+        f"/api/v1/profiles/{visitor}?include=events,traits", headers={"Authorization": f"Api-Key {read}"}
+    ).json()
+    assert len(answer["events"]) == 6  # one of each kind
+    properties = {event["name"]: event["properties"] for event in answer["events"]}
+    assert properties["Order Completed"]["revenue"] == 12.5
+    assert properties["Page Viewed"] == {"path": "/start", "name": "Start", "category": "docs"}
+    assert "Screen Viewed" in properties

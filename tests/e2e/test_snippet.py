@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.running import System
-from tests.e2e.shop import answer, open_shop
+from tests.e2e.shop import answer, banner, choices, open_shop
 
 pytestmark = pytest.mark.e2e
 QUEUE = "() => JSON.parse(localStorage.getItem('tessera.queue') || '[]').map((one) => one.event ?? one.type)"
@@ -106,3 +106,67 @@ def test_a_withdrawal_empties_what_waits(context: BrowserContext) -> None:
     page.evaluate("() => tessera.track('Afterwards', {})")
     page.wait_for_timeout(600)
     assert page.evaluate("localStorage.length") == 0
+
+
+FORMS = """() => {
+  document.querySelector("main").insertAdjacentHTML("afterbegin",
+    '<form id="signup"><input name="email"></form><form id="find" action="/about"><input type="search" name="q"></form>');
+}"""
+
+
+def told_later(page: Page, system: System, *names: str) -> dict[str, list[dict[str, Any]]]:
+    """Wait until such events have arrived; return name -> the properties of each."""
+    told: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(30):
+        told = {}
+        for event in events_of(page, system):
+            told.setdefault(event["name"], []).append(event["properties"])
+        if set(names) <= set(told):
+            break
+        page.wait_for_timeout(200)
+    return told
+
+
+def test_a_search_a_form_that_is_left_and_a_pointer_that_stays_are_told(page: Page, system: System) -> None:
+    open_shop(page)
+    answer(page, "Accept all")
+    hero = page.locator("[data-placement=home-hero]")
+    hero.hover(position={"x": 5, "y": 5})
+    page.wait_for_timeout(1300)
+    page.mouse.move(2, 2)
+    page.evaluate(FORMS)
+    page.locator("#signup input").fill("ada@example.org")
+    other = page.context.new_page()  # another tab in front of it: nobody has left the form
+    other.goto("/about")
+    other.close()
+    page.bring_to_front()
+    page.wait_for_timeout(600)
+    assert "Form Abandoned" not in told_later(page, system, "Placement Hovered")
+    page.locator("#find input").fill("  warm socks ")
+    page.locator("#find input").press("Enter")
+    page.wait_for_url("**/about**")
+    told = told_later(page, system, "Form Abandoned", "Products Searched", "Placement Hovered")
+    assert [one["query"] for one in told["Products Searched"]] == ["warm socks"]
+    (left,) = told["Form Abandoned"]
+    assert (left["form"], left["field"], left["path"]) == ("signup", "email", "/")
+    assert "ada@example.org" not in str(told)  # which field, and never what stands in it
+    (hovered,) = told["Placement Hovered"]
+    assert hovered["placement"] == "home-hero"
+    assert hovered["seconds"] >= 1
+
+
+def test_without_statistics_nothing_that_only_they_use_is_told(page: Page, system: System) -> None:
+    open_shop(page)
+    banner(page).get_by_role("button", name="Choose").click()
+    choices(page).get_by_role("switch", name="Personal content").check()
+    answer(page, "Save my choice")
+    page.locator("[data-placement=home-hero]").hover(position={"x": 5, "y": 5})
+    page.wait_for_timeout(1800)
+    page.mouse.move(2, 2)
+    page.evaluate(FORMS)
+    page.locator("#signup input").fill("x")
+    page.goto("/about")
+    page.wait_for_timeout(1500)
+    told = told_later(page, system, "Page Viewed", "Placement Seen")
+    assert {"Page Viewed", "Placement Seen"} <= set(told)
+    assert not {"Page Left", "Placement Hovered", "Form Abandoned", "Clicked Repeatedly"} & set(told)

@@ -2,7 +2,10 @@
 
 import pytest
 
+from cms.errors import errors_among
+from personalization.bundle import load_bundle
 from personalization.lanes import catch_up
+from personalization.recipes import recipe
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed
 from tests.flows.shop import load, page, when
@@ -61,3 +64,17 @@ def test_without_consent_it_is_unknown() -> None:
     assert Front().variant("/views") == ("default", "no_consent")
     ben = agreed(analytics=True)
     assert ben.variant("/views") == ("default", "no_consent")
+
+
+def test_the_recipe_offers_a_product_to_who_keeps_coming_back_to_it(write_key: str) -> None:
+    with committing():
+        report = load_bundle(recipe("this_product").bundle, now=now(), publish=True)
+    assert not errors_among(report.problems)
+    ada = agreed(personalization=True, analytics=True)
+    seen = {"product_id": "product-y", "category": "hiking"}
+    for _ in range(3):
+        ada.send(write_key, "track", event="Product Viewed", properties=seen)
+    ada.buys(write_key)  # socks, of the same category
+    assert ada.variant("/recipes/this-product") == ("default", "default")
+    ada.send(write_key, "track", event="Product Viewed", properties=seen)
+    assert ada.variant("/recipes/this-product") == ("seen-often", "matched")

@@ -5,12 +5,15 @@ from typing import Any
 
 import orjson
 import pytest
+from django.conf import settings
 
+from cms.errors import errors_among
 from cms.language.behaviour import Happened
 from cms.language.behaviour.events import in_order
 from cms.language.evaluate import WITHHELD, compile_rule
 from cms.language.parse import parse
 from cms.language.vocabulary import CONTEXT
+from cms.models import Experience, Site
 from consent.gates import Gates
 from personalization.bundle import load_bundle
 from personalization.directory import Directory, compile_directory
@@ -18,6 +21,8 @@ from personalization.fold import Features, computed_facts, fold
 from personalization.models import Directory as StoredDirectory
 from personalization.models import Segment
 from personalization.recipes import Recipe, recipe, recipes
+from personalization.segments.refresh import refresh_daily
+from personalization.segments.sizes import opens
 from personalization.standing import stand
 from personalization.timelines import timelines_of
 from personalization.visitor import NOTHING_DONE, Snapshot, Visitor
@@ -25,7 +30,6 @@ from tests.builders import committing, the_site
 
 START = dt.datetime(2026, 11, 16, 12, 0, tzinfo=dt.UTC)  # a Monday
 WHO = ("personalization",)
-RULES = [one for one in recipes() if one.segments]
 
 
 def at(**after: float) -> dt.datetime:
@@ -219,7 +223,7 @@ def test_a_display_rule(key: str, facts: dict[str, Any], expected: bool | None) 
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("one", RULES, ids=lambda one: one.key)
+@pytest.mark.parametrize("one", recipes(), ids=lambda one: one.key)
 def test_every_recipe_loads_twice_without_a_change_and_stays_in_the_authoring_profile(one: Recipe) -> None:
     with committing():
         report = load_bundle(one.bundle, now=START)
@@ -230,7 +234,61 @@ def test_every_recipe_loads_twice_without_a_change_and_stays_in_the_authoring_pr
     assert Segment.objects.filter(site=the_site()).count() >= len(one.segments)
 
 
+@pytest.mark.django_db
+def test_accessories_name_the_category_that_was_bought() -> None:
+    directory = load(recipe("accessories"))
+    events = [bought(at(), category="hiking")]
+    for days, there in ((0, True), (29, True), (30, False)):
+        found, _, timelines = inside(directory, events, at(days=days))
+        assert ("accessories" in found) is there
+    _, _, timelines = inside(directory, events, at(days=1))
+    assert next(iter(timelines.values()))[0][2] == "hiking"
+
+
+@pytest.mark.django_db
+def test_settings_come_in_with_their_recipes() -> None:
+    assert not errors_among(load_bundle(recipe("one_offer_a_week").bundle, now=START).problems)
+    assert the_site().offer_cap == {"times": 1, "within": "P7D"}
+    load_bundle(recipe("steady_15_minutes").bundle, now=START)
+    assert Experience.objects.get(key="steady_15_minutes").min_interval == "PT15M"
+    Site.objects.update(recalculated_at=dt.time(5, 0))
+    load_bundle(recipe("recalculated_daily").bundle, now=START)
+    assert the_site().recalculated_at == dt.time(3, 10)
+    wrong = load_bundle(
+        {"tessera": 1, "site": {"offer_cap": 1, "recalculated_at": "soon", "x": 1}}, now=START
+    )
+    assert {(one.pointer, one.severity) for one in wrong.problems} == {
+        ("/site/offer_cap", "error"), ("/site/recalculated_at", "error"), ("/site/x", "warning"),
+    }  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_fifty_regulars_open_their_segment_and_thirty_nine_close_it() -> None:
+    load(recipe("minimum_size"))
+    segment = Segment.objects.get(key="regulars")
+    sizes = ((49, False), (50, False), (40, True), (39, True))
+    opened = [opens(size, minimum=segment.min_size, was_open=was_open) for size, was_open in sizes]
+    assert opened == [False, True, True, False]
+
+
+@pytest.mark.django_db
+def test_all_segments_are_worked_out_anew_once_a_day_at_the_sites_own_time() -> None:
+    load_bundle(recipe("recalculated_daily").bundle, now=START)
+    site = the_site()
+    site.time_zone = "Europe/Berlin"
+    site.save()
+    began = dt.datetime(2026, 11, 17, 2, 9, tzinfo=dt.UTC)  # 03:09 in Berlin
+    assert refresh_daily(site, now=at()) is not None
+    minutes = (0, 1, 2, 60, 24 * 60, 24 * 60 + 1)
+    ran = [refresh_daily(site, now=began + dt.timedelta(minutes=n)) is not None for n in minutes]
+    assert ran == [False, True, False, False, False, True]
+    assert refresh_daily(site, now=began + dt.timedelta(days=5)) is not None  # days that were missed are one
+    assert refresh_daily(site, now=began + dt.timedelta(days=5, minutes=1)) is not None
+    task = settings.CELERY_BEAT_SCHEDULE["refresh-segments"]
+    assert (task["task"], task["schedule"]) == ("personalization.tasks.refresh_daily_segments", 60.0)
+
+
 def test_every_recipe_that_is_not_for_later_is_there() -> None:
     there = {number for one in recipes() for number in one.recipes}
-    later = {17, 18, 19, 21, 22}  # experiments, load, learning and insight
+    later = {17, 18, 21, 22}  # experiments, learning and insight
     assert there == set(range(1, 27)) - later

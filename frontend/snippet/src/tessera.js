@@ -222,15 +222,17 @@ function leave() {
   deeper();
   if (since) seconds += (Date.now() - since) / 1000;
   since = 0;
-  for (const [form, field] of begun) track("Form Abandoned", { form: form.id || form.getAttribute("name") || "", field });
-  begun.clear();
   if (seconds >= 1) track("Page Left", { seconds: Math.round(seconds), scroll_depth: depth });
   seconds = 0;
   handOver();
 }
 
 document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); else since = Date.now(); });
-addEventListener("pagehide", leave);
+addEventListener("pagehide", () => { // only now: who looks at another tab may come back to the form
+  for (const [form, field] of begun) track("Form Abandoned", { form: form.id || form.getAttribute("name") || "", field });
+  begun.clear();
+  leave();
+});
 addEventListener("online", () => { failures = 0; soon(); });
 document.addEventListener("consentchange", changed);
 
