@@ -150,6 +150,53 @@ def _behaviour_rules() -> list[tuple[dict[str, Any], str, str]]:
                 added,
                 f"max({price}){{only}} < 100",
             ),
+            (
+                {
+                    "$did": {
+                        "event": "Product Viewed",
+                        "within": within,
+                        "distinct": {"of": "properties.category", "$gte": 2},
+                    }
+                },
+                viewed,
+                "count(DISTINCT properties ->> 'category'){only} >= 2",
+            ),
+        ]
+    return found
+
+
+def _order_rules() -> list[tuple[dict[str, Any], str]]:
+    """Return rules over what follows what, and over one and the same value; each with the people as somebody would ask for them."""
+    found: list[tuple[dict[str, Any], str]] = []
+    for days in (7, 14, 30):
+        since = f"happened_at > now() - interval '{days} days' AND {_USABLE}"
+        one = (
+            f"SELECT a.subject_key FROM personalization_event a WHERE a.name = 'Product Added' AND a.{since}"
+        )
+        later = "o.subject_key = a.subject_key AND (o.happened_at, o.id) > (a.happened_at, a.id)"
+        other = f"SELECT 1 FROM personalization_event o WHERE {later} AND 'personalization' = ANY(o.purposes)"
+        added, bought = {"event": "Product Added"}, {"event": "Order Completed"}
+        same = {"by": "properties.category", "count": {"$gt": 1}}
+        found += [
+            (
+                {
+                    "$seq": {
+                        "steps": [added, {**bought, "absent": True}],
+                        "gap": "PT30M",
+                        "since": f"P{days}D",
+                    }
+                },
+                f"{one} AND a.happened_at <= now() - interval '30 minutes' AND NOT EXISTS ({other} AND o.name = 'Order Completed')",
+            ),
+            (
+                {"$seq": {"steps": [added, bought], "gap": "P2D", "since": f"P{days}D"}},
+                f"{one} AND EXISTS ({other} AND o.name = 'Order Completed' AND o.happened_at <= a.happened_at + interval '2 days')",
+            ),
+            (
+                {"$did": {"event": "Product Viewed", "within": f"P{days}D", **same}},
+                f"SELECT subject_key FROM personalization_event WHERE name = 'Product Viewed' AND {since}"
+                " GROUP BY subject_key, properties ->> 'category' HAVING count(*) > 1",
+            ),
         ]
     return found
 
@@ -198,6 +245,22 @@ def behaviour_benchmarks(*, rounds: int) -> list[Result]:
         _compare("behaviour_set", "a query per segment", one_by_one, rounds),
         _compare("behaviour_set_by_hand", "SQL written by hand", by_hand, rounds),
         _compare("behaviour_set_duckdb", "DuckDB, same rows, reading only", _in_duckdb(asked), rounds),
+    ]
+    Segment.objects.filter(pk__in=ids).delete()
+    return results
+
+
+def order_benchmarks(*, rounds: int) -> list[Result]:
+    """Measure profiles a second over segments by what follows what: sequences, absence, and counts by a value."""
+    rules = _order_rules()
+    ids = _make_segments("bench_o", [rule for rule, _ in rules])
+    hand = {pk: f"p.subject_key IN ({people})" for pk, (_, people) in zip(ids, rules, strict=True)}
+    one_by_one = _timed(lambda: [_one_query(pk, condition) for pk, condition in hand.items()])
+    by_hand = _timed(lambda: _by_hand(hand))
+    _check_same(lambda: _by_hand(hand))
+    results = [
+        _compare("sequence_set", "a query per segment", one_by_one, rounds),
+        _compare("sequence_set_by_hand", "SQL written by hand", by_hand, rounds),
     ]
     Segment.objects.filter(pk__in=ids).delete()
     return results
