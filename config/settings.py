@@ -270,6 +270,7 @@ CONTROLLER = {
     "name": env.str("CONTROLLER_NAME", default="The operator of this site"),
     "address": env.str("CONTROLLER_ADDRESS", default=""),
     "contact": env.str("CONTROLLER_CONTACT", default=""),
+    "authority": env.str("CONTROLLER_AUTHORITY", default=""),  # where one can complain
     "storage": env.str("CONTROLLER_STORAGE", default="the operator's own servers"),
 }
 SITE_SECRET = env.str("SITE_SECRET", default=SECRET_KEY)  # context.userHash is made with it
@@ -278,6 +279,9 @@ CONSENT_COOKIE = "tessera_consent"
 VISITOR_MAX_AGE_SECONDS = 395 * 24 * 3600  # 13 months
 GATES_MAX_AGE_SECONDS = 10.0
 TRUSTED_COUNTRY_HEADER = env.str("TRUSTED_COUNTRY_HEADER", default="")
+TRUSTED_REGION_HEADER = env.str(
+    "TRUSTED_REGION_HEADER", default=""
+)  # such as CA, for the law that holds there
 SITE_ORIGINS = env.list("SITE_ORIGINS", default=[])
 HISTORY_LIMIT = 500  # entries of the ledger that one answer shows
 EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=400)

@@ -18,7 +18,12 @@ BUSINESS_DAYS: Final = 15
 
 def regime_of(jurisdiction: str, kind: str) -> str:
     """Return the law under which something is asked: California's for its people and its own rights, else the GDPR."""
-    return CCPA if jurisdiction == "US-CA" or kind in OPT_OUTS else GDPR
+    return CCPA if kind in OPT_OUTS else law_of(jurisdiction)
+
+
+def law_of(jurisdiction: str) -> str:
+    """Return the law of a place: California's there, else the GDPR, the stricter one, for everybody."""
+    return CCPA if jurisdiction == "US-CA" else GDPR
 
 
 def due_at(kind: str, regime: str, received_at: dt.datetime) -> dt.datetime:

@@ -8,22 +8,26 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
 
+from consent.deadlines import law_of
 from consent.enforcement import call_off, owe, remind_worker
 from consent.gates import NECESSARY
 from consent.ledger import Entry, append
 from consent.merging import everyone_in
 from consent.models import ConsentEvent, ConsentState, NoticeVersion, PropagationJob, Purpose, Subject
 from consent.purposes import active_purposes, current_notice
-from consent.receipts import receipt_of
+from consent.readers import recipients_of
+from consent.receipts import basis_of, receipt_of
 from consent.seal import new_key
 from consent.state import announce_after_commit, gates_of
 
 _SIGNAL = Entry(purpose="*", action="opt_out_signal", method="gpc", actor="browser", gpc=True)
+# The youngest that somebody in a band can be.
+AGES: Final = {"child": 0, "teen": 13, "youth": 16, "adult": 18}
 _CLOSING = ("withdrawn", "refused", _SIGNAL.action)
 
 
@@ -55,6 +59,9 @@ class How:
     site_id: int = 1
     notice: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
+    jurisdiction: str = ""  # where the person is, as far as a trusted proxy says: DE, US-CA
+    age_band: str = ""  # what the site knows of their age; empty leaves what is known
+    guardian: bool = False  # somebody who answers for a child has allowed it
     seal: bool = False  # what is withdrawn can be had back for ten minutes, in which nothing reads it
     begun: Mapping[str, dt.datetime] = field(
         default_factory=dict
@@ -121,7 +128,9 @@ def decide(
             )
         if row is not None and not choices and not (how.gpc and not row.gpc):
             return Decision(row.subject_id, states_of(row, now=now), None)
+        _check_age(row, choices, how)
         row = row or _new_state(how.site_id, now)
+        _note_circumstances(row.subject, how)
         entries = _change(row, choices, how, now)
         events = append(row.subject_id, entries, site_id=row.site_id, payload=_payload(how, choices), now=now)
         closed = [event for event in events if event.action in _CLOSING]
@@ -134,7 +143,41 @@ def decide(
 
 
 def _payload(how: How, choices: Mapping[str, bool]) -> dict[str, Any]:
-    return {"choices": dict(choices), "notice": how.notice, "served": bool(how.served_id), **how.payload}
+    """Return what the ledger keeps in words: the answers, and what was true of each purpose when it was answered."""
+    told = recipients_of(how.site_id)
+    asked = Purpose.objects.filter(site_id=how.site_id, key__in=choices)
+    return {
+        "choices": dict(choices),
+        "notice": how.notice,
+        "served": bool(how.served_id),
+        "guardian": how.guardian,
+        "recipients": sorted({who for key in choices for who in told.get(key, ())}),
+        "bases": {one.key: basis_of(one) for one in asked},
+        **how.payload,
+    }
+
+
+def _check_age(row: ConsentState | None, choices: Mapping[str, bool], how: How) -> None:
+    """Refuse a yes that somebody of this age cannot give alone (GDPR, article 8)."""
+    band = how.age_band or (row.subject.age_band if row is not None else "")
+    if band not in AGES or how.guardian:
+        return
+    wanted = [key for key, allowed in choices.items() if allowed]
+    for purpose in Purpose.objects.filter(site_id=how.site_id, key__in=wanted, min_age__gt=AGES[band]):
+        sentence = (
+            f"'{purpose}' can be allowed from {purpose.min_age} on, or by somebody who answers for a child."
+        )
+        raise DecisionError("guardian_needed", f"purposes.{purpose.key}", sentence)
+
+
+def _note_circumstances(subject: Subject, how: How) -> None:
+    """Keep where somebody is and how old, where this decision says so."""
+    said = {"jurisdiction": how.jurisdiction[:10], "age_band": how.age_band}
+    changed = {name: value for name, value in said.items() if value and value != getattr(subject, name)}
+    for name, value in changed.items():
+        setattr(subject, name, value)
+    if changed:
+        subject.save(update_fields=list(changed))
 
 
 def _locked_state(subject_id: uuid.UUID | None) -> ConsentState | None:
@@ -172,6 +215,7 @@ def _change(row: ConsentState, choices: Mapping[str, bool], how: How, now: dt.da
                 actor=how.actor,
                 notice_version=how.notice or "",
                 served_id=how.served_id,
+                regime=law_of(row.subject.jurisdiction),
                 gpc=how.gpc,
             )
         )

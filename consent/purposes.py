@@ -8,15 +8,16 @@ word.
 import datetime as dt
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
 from django.db import transaction
 
-from consent.models import NoticeVersion, Purpose
+from consent.models import ConsentEvent, ConsentState, NoticeVersion, Purpose
 from consent.readers import purposes_in_use
+from consent.reasking import says_otherwise
 
 SUMMARY = {
     "en": "You decide what this site may know about you. You can change your mind at any time.",
@@ -123,3 +124,22 @@ def spelled_notice(notice: NoticeVersion, locale: str) -> dict[str, Any]:
         (one for one in (locale, locale.split("-")[0], "en") if one in notice.texts), next(iter(notice.texts))
     )
     return {"version": str(notice.n), "locale": found, **notice.texts[found]}
+
+
+def answered_other_words(row: ConsentState, notice: NoticeVersion, asked: Sequence[str]) -> bool:
+    """Say whether this person answered a notice that put something that is asked today into other words."""
+    last = ConsentEvent.objects.filter(subject_key=row.pk, purpose__in=asked).exclude(notice_version="")
+    answered = dict(
+        last.order_by("purpose", "-seq").distinct("purpose").values_list("purpose", "notice_version")
+    )
+    numbers = {int(n) for n in answered.values() if n.isdecimal() and n != str(notice.n)}
+    texts = (
+        dict(NoticeVersion.objects.filter(site_id=row.site_id, n__in=numbers).values_list("n", "texts"))
+        if numbers
+        else {}
+    )
+    return any(
+        says_otherwise(texts[int(n)], notice.texts, purpose)
+        for purpose, n in answered.items()
+        if n.isdecimal() and int(n) in texts
+    )

@@ -83,6 +83,7 @@ def _receipt(
                 "party_contact": controller["contact"],
             }
         ],
+        "authority": controller["authority"],
         "storage_locations": [controller["storage"]],
         "recipient_third_parties": said.get("recipients", []),
         "jurisdiction": last.regime,
@@ -91,22 +92,34 @@ def _receipt(
         "event_time": spelled(last.at),
         "entity_id": last.actor,
         "gpc": row.gpc,
-        "purposes": [_purpose(event, purposes.get(event.purpose)) for event in events],
+        "guardian": bool(said.get("guardian")),
+        "purposes": [_purpose(event, said, purposes.get(event.purpose)) for event in events],
         "ledger": [{"seq": event.seq, **entries[event.hash]} for event in events],
         "ledger_key": public_key(),
     }
 
 
-def _purpose(event: ConsentEvent, purpose: Purpose | None) -> dict[str, Any]:
+def basis_of(purpose: Purpose) -> dict[str, Any]:
+    """Return what is true of a purpose now, as a receipt says it later: the law it rests on, and for how long."""
+    return {
+        "lawful_basis": purpose.legal_basis,
+        "mechanism": purpose.mechanism,
+        "necessity": "required" if purpose.required else "optional",
+        "special_category": purpose.sensitive,
+        "sale_or_share": purpose.sale_or_share,
+        "retention_period_days": purpose.keep_days or settings.EVENT_RETENTION_DAYS,
+        "validity_duration_days": purpose.retention_days,
+    }
+
+
+def _purpose(event: ConsentEvent, said: Mapping[str, Any], purpose: Purpose | None) -> dict[str, Any]:
+    """Return one purpose of a receipt: as it was when it was answered, else (an older entry, a signal) as it is."""
+    then = said.get("bases", {}).get(event.purpose)
     return {
         "purpose": event.purpose,
         "event_state": event.action,
         "event_type": "explicit" if event.actor == "visitor" else "regular",
-        "lawful_basis": purpose.legal_basis if purpose else "",
-        "necessity": "required" if purpose and purpose.required else "optional",
-        "special_category": bool(purpose and purpose.sensitive),
-        "retention_period_days": (purpose.keep_days or settings.EVENT_RETENTION_DAYS) if purpose else None,
-        "validity_duration_days": purpose.retention_days if purpose else None,
+        **(then or (basis_of(purpose) if purpose else {})),
         "method": event.method,
         "collection_method": "given by the person, and observed on this site",
         "processing_method": "automated, on the controller's own systems",

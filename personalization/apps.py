@@ -19,7 +19,7 @@ class PersonalizationConfig(AppConfig):
         from cms.signals import site_changed
         from consent import access_log, holding, registry
         from consent.holders import register_holder
-        from consent.readers import register_reader
+        from consent.readers import register_reader, register_recipients
         from consent.seal import register_wrapped
         from personalization import data_map, lanes, readers, retention, triggers, webhooks
         from personalization.dead_letters import register_work
@@ -37,6 +37,7 @@ class PersonalizationConfig(AppConfig):
         register_reader("facts", readers.purposes_of_facts)
         register_reader("events", readers.purposes_of_events)
         register_reader("tellings", readers.purposes_of_tellings)
+        register_recipients("tellings", readers.recipients_of_tellings)
         register_work(lanes.WORK, lanes.replay_claim)
         register_work(webhooks.WORK, webhooks.replay_delivery)
         register_work(triggers.WORK, triggers.replay_run)

@@ -34,7 +34,7 @@ DECLARED: Final = (
     # -- content
     _plain(
         "cms.Site",
-        "id key title host locales time_zone requires_key offer_cap counts_when_seen strict_events epoch"
+        "id key title host locales time_zone requires_key offer_cap counts_when_seen strict_events recalculated_at epoch"
         " directory_version catalogue_version",
     ),
     _plain("cms.BlockType", "id site key title fields catalogue source version"),

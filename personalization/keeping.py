@@ -48,7 +48,8 @@ def erase_profile(subject: uuid.UUID, purposes: Collection[str]) -> int:
     profile = Profile.objects.select_for_update().filter(pk=subject).first()
     if profile is None:
         return 0
-    gone = set(Trait.objects.filter(site=profile.site_id, purpose__in=purposes).values_list("key", flat=True))
+    traits = Trait.objects.filter(site=profile.site_id)
+    gone = {trait.key for trait in traits if not trait.purposes.isdisjoint(purposes)}
     before = len(profile.traits)
     profile.traits = {key: value for key, value in profile.traits.items() if key not in gone}
     erased = before - len(profile.traits) + _erase_sealed(profile, gone)

@@ -73,7 +73,7 @@ def facts_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
     items = [
         _trait(trait, known[trait.key], said.get(trait.key), excluded, ends)
         for trait in Trait.objects.filter(site=profile.site_id, purpose__in=granted)
-        if known.get(trait.key) is not None
+        if trait.purposes <= granted and known.get(trait.key) is not None
     ]
     if PAGES in granted:
         items += [
@@ -94,7 +94,7 @@ def _trait(
         in_words(trait.label, trait.title or trait.key),
         spelled(trait.type, value),
         source=_("The site told us") if by_server else _("You told us"),
-        purposes=(trait.purpose,),
+        purposes=tuple(sorted(trait.purposes)),
         since=dt.datetime.fromtimestamp(said / 1_000_000, dt.UTC) if said else None,
         until=_moment(ends.get(trait.purpose)),
         hidden=trait.key in excluded,

@@ -36,7 +36,8 @@ def purposes_of_facts(site_id: int) -> Iterator[str]:
     """Yield what segments are worked out from, and what declared traits are kept for."""
     for purposes in Segment.objects.filter(site=site_id).values_list("purposes", flat=True):
         yield from purposes
-    yield from Trait.objects.filter(site=site_id).values_list("purpose", flat=True).distinct()
+    for trait in Trait.objects.filter(site=site_id).only("purpose").distinct("purpose").order_by("purpose"):
+        yield from trait.purposes
 
 
 def purposes_of_events(site_id: int) -> Iterator[str]:
@@ -45,6 +46,11 @@ def purposes_of_events(site_id: int) -> Iterator[str]:
         yield from EVENTS
     for purposes in EventType.objects.filter(site=site_id, declared=True).values_list("purposes", flat=True):
         yield from purposes
+
+
+def recipients_of_tellings(site_id: int) -> Iterator[tuple[str, str]]:
+    """Yield who is told of segments entered and left, by the purpose that allows it."""
+    yield from WebhookEndpoint.objects.filter(site=site_id, active=True).values_list("purpose", "title")
 
 
 def purposes_of_tellings(site_id: int) -> Iterator[str]:

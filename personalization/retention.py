@@ -1,4 +1,4 @@
-"""How long events are kept: as long as the longest of their purposes says, or as their own name says.
+"""How long events and what came of them are kept: as the longest of their purposes says, or as their own name says.
 
 In: now. Out: how many events were deleted. A purpose that has run out is taken off the stamp; an event without a
 stamp goes, and so does one that needed a purpose in addition which has run out; the profiles it was folded into are worked out again from what is left.
@@ -6,11 +6,12 @@ stamp goes, and so does one that needed a purpose in addition which has run out;
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from cms.models import Site
 from consent.models import Purpose
@@ -18,7 +19,7 @@ from personalization import partitions
 from personalization.fold import Features, fold
 from personalization.folding import touch
 from personalization.history import PURPOSE, unfolded
-from personalization.models import Event, EventSeen, EventType, Profile
+from personalization.models import Event, EventSeen, EventType, Exposure, Profile, SegmentChange
 from personalization.profiles import set_features
 from personalization.sales import count_sales
 
@@ -35,9 +36,27 @@ def expire(*, now: dt.datetime, days: int) -> int:
             deleted += _expire_purpose(site, purpose, now - dt.timedelta(days=kept), now)
         for row in EventType.objects.filter(site=site, retention_days__isnull=False):
             deleted += _expire_name(site, row.key, now - dt.timedelta(days=row.retention_days or 0), now)
+        deleted += _expire_traces(site, now, days)
     longest = max([days, *(k for site in Site.objects.all() for k in _purposes(site, days).values())])
     partitions.drop_before((now - dt.timedelta(days=longest + 1)).date())
     return deleted
+
+
+def _expire_traces(site: Site, now: dt.datetime, days: int) -> int:
+    """Delete what somebody was shown, and the comings and goings of segments, once no purpose keeps them any longer."""
+    return sum(rows.delete()[0] for rows in _old_traces(site, now, days))
+
+
+def _old_traces(site: Site, now: dt.datetime, days: int) -> "Iterator[QuerySet[Any]]":
+    """Yield what is past its time: an exposure as the longest of its purposes, a change as personal content."""
+    kept = _purposes(site, days)
+    for stamp in {
+        tuple(one) for one in Exposure.objects.filter(site=site).values_list("purposes", flat=True).distinct()
+    }:
+        before = now - dt.timedelta(days=max((kept.get(purpose, days) for purpose in stamp), default=0))
+        yield Exposure.objects.filter(site=site, purposes=list(stamp), at__lt=before)
+    before = now - dt.timedelta(days=kept.get(PURPOSE, days))
+    yield SegmentChange.objects.filter(site=site, at__lt=before)
 
 
 GRACE: Final = dt.timedelta(days=2)  # in which the nightly run has deleted what is due
@@ -51,6 +70,9 @@ def overdue(now: dt.datetime) -> Iterable[str]:
             rows = Event.objects.filter(site_id=site.pk, purposes__contains=[purpose], happened_at__lt=before)
             if number := rows.count():
                 yield f"{number} events for '{purpose}' are older than its {kept} days."
+        for rows in _old_traces(site, now - GRACE, settings.EVENT_RETENTION_DAYS):
+            if number := rows.count():
+                yield f"{number} rows of '{rows.model._meta.verbose_name}' are older than their purposes keep them."
 
 
 def _purposes(site: Site, days: int) -> dict[str, int]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import QuerySet
 
+from consent import access_log
 from consent.gates import CLOSED, NECESSARY, Gates
 from consent.seal import Unreadable
 from personalization.addresses import Policy, Refused
@@ -110,8 +111,23 @@ def _written(claimed: Sequence[int], now: dt.datetime) -> list[tuple[WebhookDeli
         else:
             request = _signed(row, body, now)
             if request is not None:
+                _on_record(row, now)
                 written.append((row, request))
     return written
+
+
+def _on_record(row: WebhookDelivery, now: dt.datetime) -> None:
+    """Write down that somebody else is told about a person, before they are."""
+    access_log.note(
+        access_log.Kind.DATA_SENT,
+        actor=access_log.task("webhooks"),
+        now=now,
+        subject=row.subject_key,
+        purposes=row.segment.purposes,
+        place=str(row.endpoint),
+        reason=f"{row.kind}: {row.segment}, try {row.attempts}",
+        site_id=row.segment.site_id,
+    )
 
 
 def _signed(row: WebhookDelivery, body: bytes, now: dt.datetime) -> Request | None:

@@ -41,6 +41,18 @@ def subject_of(request: HttpRequest) -> uuid.UUID | None:
     return survivor(visitor) if visitor is not None else None
 
 
+def jurisdiction_of(request: HttpRequest) -> str:
+    """Return where a request comes from as far as a trusted proxy says: a country, and of the United States the state."""
+    country = _trusted(request, settings.TRUSTED_COUNTRY_HEADER)
+    region = _trusted(request, settings.TRUSTED_REGION_HEADER)
+    return f"US-{region}" if country == "US" and region else country
+
+
+def _trusted(request: HttpRequest, header: str) -> str:
+    said = request.headers.get(header, "").strip().upper() if header else ""
+    return said if len(said) <= 3 and said.isalpha() else ""
+
+
 def visitor_who_changes(request: HttpRequest) -> uuid.UUID | None:
     """Return the visitor who changes something, or None for a first decision.
 

@@ -4,12 +4,10 @@ Each view translates, makes one call into `consent.decisions`, and translates ba
 """
 
 import datetime as dt
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core import signing
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -21,6 +19,7 @@ from rest_framework.views import APIView
 from consent.api.asking import (
     NotKnown,
     fresh_token,
+    jurisdiction_of,
     limit,
     refused_version,
     sends_gpc,
@@ -32,6 +31,7 @@ from consent.api.asking import (
 )
 from consent.api.signals import consent_mode, gpc_of
 from consent.decisions import (
+    AGES,
     DecisionError,
     How,
     check_choices,
@@ -41,15 +41,15 @@ from consent.decisions import (
     record_gpc,
     states_of,
 )
-from consent.models import ConsentEvent, ConsentState, NoticeVersion
-from consent.purposes import active_purposes, current_notice, spelled_notice
-from consent.reasking import Asking, asking, asking_nobody, says_otherwise
+from consent.models import ConsentState, NoticeVersion
+from consent.purposes import active_purposes, answered_other_words, current_notice, spelled_notice
+from consent.reasking import Asking, asking, asking_nobody
 from consent.receipts import receipts_of
+from consent.served import served_id, statement
 from consent.wishes import is_reminder_due, seen
 
 SITE_ID = 1
-_SERVED_SALT = "tessera.served"
-_ALLOWED = {"purposes", "notice", "served", "seal", "gpc", "reminded"}
+_ALLOWED = {"purposes", "notice", "served", "seal", "gpc", "reminded", "age_band", "guardian"}
 
 
 class PurposeText(serializers.Serializer[Any]):
@@ -99,6 +99,14 @@ class ConsentChange(serializers.Serializer[Any]):
     seal = serializers.BooleanField(
         required=False, help_text="What is withdrawn is unreadable for ten minutes, and can be taken back."
     )
+    age_band = serializers.ChoiceField(
+        choices=list(AGES),
+        required=False,
+        help_text="What the site knows of the person's age: child (under 13), teen (13-15), youth (16-17), adult.",
+    )
+    guardian = serializers.BooleanField(
+        required=False, help_text="Somebody who answers for the child has allowed it."
+    )
     gpc = serializers.BooleanField(
         required=False,
         help_text="navigator.globalPrivacyControl, as a script read it; the header Sec-GPC wins.",
@@ -143,13 +151,6 @@ class ConsentView(APIView):
             note_signal(request, visitor)
         notice = current_notice(SITE_ID, now=now)
         spelled = spelled_notice(notice, locale_of(request))
-        served = {
-            "v": notice.n,
-            "l": spelled["locale"],
-            "s": "api",
-            "t": int(now.timestamp()),
-            "n": secrets.token_hex(8),
-        }
         states = states_of(row, now=now, unset="unset" if row else unset_state(request, notice.n))
         asked = asked_in(request, row, notice, states, now)
         return _private(
@@ -159,7 +160,7 @@ class ConsentView(APIView):
                 "purposes": states,
                 "ask": {"needed": asked.needed, "why": asked.why},
                 "signals": {"gpc": sends_gpc(request) or bool(row and row.gpc)},
-                "served": signing.dumps(served, salt=_SERVED_SALT),
+                "served": statement(notice.n, locale=spelled["locale"], surface="api", now=now),
                 "remind": row is not None and is_reminder_due(row, now=now),
                 "consent_mode": _mode(row, states, gpc=sends_gpc(request), now=now),
             }
@@ -190,12 +191,18 @@ class ConsentView(APIView):
             method="api",
             gpc=gpc_of(request, body.get("gpc")),
             notice=str(notice.n),
-            served_id=_served_id(body.get("served"), notice.n),
+            served_id=served_id(body.get("served"), notice.n),
+            jurisdiction=jurisdiction_of(request),
+            age_band=_age_band(body.get("age_band")),
+            guardian=_flag(body, "guardian"),
             site_id=SITE_ID,
             payload={"language": spelled_notice(notice, locale_of(request))["locale"]},
-            seal=_seal(body.get("seal", False)),
+            seal=_flag(body, "seal"),
         )
-        decision = decide(visitor, choices, how=how, now=now)
+        try:
+            decision = decide(visitor, choices, how=how, now=now)
+        except DecisionError as error:
+            return _refused(error, request)
         decided = ConsentState.objects.filter(pk=decision.subject_id).first()
         token = fresh_token(decision.subject_id) if decision.subject_id else None
         response = _private(
@@ -235,21 +242,19 @@ def _body(request: Request) -> dict[str, Any]:
     return body
 
 
-def _seal(wanted: object) -> bool:
+def _flag(body: Mapping[str, Any], name: str) -> bool:
+    wanted = body.get(name, False)
     if not isinstance(wanted, bool):
-        raise ValidationError({"seal": "Answer seal with true or false."}, "invalid")
+        raise ValidationError({name: f"Answer {name} with true or false."}, "invalid")
     return wanted
 
 
-def _served_id(served: object, version: int) -> str:
-    """Return the nonce of a statement that this notice was shown, or nothing."""
-    if not isinstance(served, str):
+def _age_band(said: object) -> str:
+    if said is None:
         return ""
-    try:
-        statement = signing.loads(served, salt=_SERVED_SALT, max_age=86_400)
-    except signing.BadSignature:
-        return ""
-    return str(statement["n"]) if statement.get("v") == version else ""
+    if said not in AGES:
+        raise ValidationError({"age_band": f"An age is one of {', '.join(AGES)}."}, "invalid")
+    return str(said)
 
 
 def _refused(error: DecisionError, request: Request) -> Response:
@@ -273,27 +278,8 @@ def asked_in(
     if row is None:
         return asking_nobody(refused_version(request), notice.n, optional)
     pause = settings.CONSENT_REFUSAL_PAUSE_DAYS
-    changed = _answered_other_words(row, notice, optional)
+    changed = answered_other_words(row, notice, optional)
     return asking(states, optional, decided_at=row.updated_at, now=now, pause_days=pause, changed=changed)
-
-
-def _answered_other_words(row: ConsentState, notice: NoticeVersion, asked: Sequence[str]) -> bool:
-    """Say whether this person answered a notice that put something that is asked today into other words."""
-    last = ConsentEvent.objects.filter(subject_key=row.pk, purpose__in=asked).exclude(notice_version="")
-    answered = dict(
-        last.order_by("purpose", "-seq").distinct("purpose").values_list("purpose", "notice_version")
-    )
-    numbers = {int(n) for n in answered.values() if n.isdecimal() and n != str(notice.n)}
-    texts = (
-        dict(NoticeVersion.objects.filter(site_id=SITE_ID, n__in=numbers).values_list("n", "texts"))
-        if numbers
-        else {}
-    )
-    return any(
-        says_otherwise(texts[int(n)], notice.texts, purpose)
-        for purpose, n in answered.items()
-        if n.isdecimal() and int(n) in texts
-    )
 
 
 class ConsentHistoryView(APIView):

@@ -22,6 +22,7 @@ from consent.effects import Effect, Stage, effects_of, in_words
 from consent.holders import About, Item, holders
 from consent.models import ConsentEvent, ConsentState, PrivacyRequest, Purpose
 from consent.purposes import active_purposes, current_notice, spelled_notice, text_of
+from consent.served import statement
 
 SITE_ID = 1
 SHOWN_DECISIONS = 20
@@ -48,6 +49,7 @@ SAID: Mapping[str, str] = {
     "asked": N_("Your request has reached us."),
     "proved": N_("Thank you, we know that it is you."),
     "not-proved": N_("This proof is not yours, or it cannot be read."),
+    "guardian": N_("This can only be allowed by somebody who answers for you. Nothing was changed."),
     "nobody": N_("We do not know who you are: there is nothing to change."),
 }
 
@@ -69,6 +71,7 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
     covered = {p.key for p in purposes if p.gpc_applies}
     context: dict[str, Any] = {
         "notice": notice,
+        "served": statement(current.n, locale=notice["locale"], surface="page", now=now),
         "purposes": [
             p | {"state": states.get(p["key"], "unset"), "closed": gpc and p["key"] in covered}
             for p in (*notice["purposes"], *_decided_besides(row, notice, purposes))

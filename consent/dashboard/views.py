@@ -16,6 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from consent import effects, rights, wishes
 from consent.api.asking import (
     fresh_token,
+    jurisdiction_of,
     sends_gpc,
     set_refusal_cookie,
     set_visitor_cookie,
@@ -24,12 +25,13 @@ from consent.api.asking import (
 from consent.dashboard.doors import form, page, site_form
 from consent.dashboard.links import export_of_link
 from consent.dashboard.page import context_of, person_of
-from consent.decisions import How, decide, history_of, undo
+from consent.decisions import DecisionError, How, decide, history_of, undo
 from consent.holders import Impossible, Wish, holder
 from consent.identities import hash_is_valid, owner_of
 from consent.models import ConsentState, PrivacyRequest
 from consent.purposes import active_purposes, asked_for, current_notice, spelled_notice
 from consent.receipts import receipts_of
+from consent.served import served_id
 
 SITE_ID = 1
 PROOF_COOKIE = "tessera_proof"
@@ -69,7 +71,8 @@ def _how(request: HttpRequest, method: str = "privacy_page", *, seal: bool = Fal
         method=method,
         gpc=sends_gpc(request),
         notice=str(notice.n),
-        served_id="form",
+        served_id=served_id(request.POST.get("served"), notice.n),
+        jurisdiction=jurisdiction_of(request),
         site_id=SITE_ID,
         payload={"language": spelled_notice(notice, request.LANGUAGE_CODE)["locale"]},
         seal=seal,
@@ -115,7 +118,10 @@ def _decided(request: HttpRequest, choices: dict[str, bool], notice: int, now: d
     response = back(request, "saved")
     if row is not None and not changed:
         return response
-    decision = decide(visitor, changed, how=_how(request, seal=True), now=now)
+    try:
+        decision = decide(visitor, changed, how=_how(request, seal=True), now=now)
+    except DecisionError:  # a child, alone
+        return back(request, "guardian")
     if decision.subject_id:
         set_visitor_cookie(response, request, fresh_token(decision.subject_id))
     else:

@@ -291,7 +291,6 @@ class AccessLog(models.Model):
         DATA_SENT = "data_sent", "Data were sent to somebody else"
         MODEL_TRAINED = "model_trained", "A model was trained"
         RECOMPUTED = "recomputed", "Many profiles were worked out again"
-        IMPORTED = "imported", "Data were imported"
         ERASED = "erased", "Somebody was erased"
         REQUEST_ANSWERED = "request_answered", "A privacy request was worked on"
 

@@ -1,10 +1,11 @@
 """Profiles: one person by pseudonym, cut by consent, with everything that happened and which segments opened and closed.
 
-Looking is on record. What identifies is masked but for superusers; so is what sensitive events hold.
+Looking is on record. What identifies is masked but for superusers; so is what is sensitive.
 """
 
 import datetime as dt
 import uuid
+from collections.abc import Collection
 from typing import Any, Final
 
 from django.contrib import admin
@@ -24,7 +25,7 @@ from consent import access_log
 from consent.admin import QuietAdmin
 from consent.identities import owner_of
 from consent.merging import survivor
-from consent.models import ConsentState
+from consent.models import ConsentState, Purpose
 from personalization.chronicle import PAGE, chronicle
 from personalization.models import Profile, Segment
 from personalization.portrait import Portrait, portrait_of
@@ -116,10 +117,11 @@ def _person(portrait: Portrait, *, superuser: bool) -> dict[str, Any]:
     facts = directory_of(site).vocabulary.facts
     titles = dict(Segment.objects.filter(site=site).values_list("key", "title"))
     links = dict(Segment.objects.filter(site=site).values_list("key", "pk"))
+    sensitive = set(Purpose.objects.filter(site_id=site.pk, sensitive=True).values_list("key", flat=True))
     traits = [
         (
             facts[name].label,
-            MASKED if facts[name].identifying and not superuser else _spelled(facts[name], value),
+            MASKED if not superuser and _is_masked(facts[name], sensitive) else _spelled(facts[name], value),
             facts[name].purposes,
         )
         for name, value in portrait.traits.items()
@@ -143,6 +145,11 @@ def _person(portrait: Portrait, *, superuser: bool) -> dict[str, Any]:
         "first_seen": when(profile.first_seen_at if profile else None),
         "last_seen": when(profile.last_seen_at if profile else None),
     }
+
+
+def _is_masked(fact: Fact, sensitive: Collection[str]) -> bool:
+    """Say whether editors may not read a fact: it tells who somebody is, or something that is delicate."""
+    return fact.identifying or not fact.purposes.isdisjoint(sensitive)
 
 
 def _spelled(fact: Fact, value: Any) -> Any:

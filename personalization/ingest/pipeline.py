@@ -39,7 +39,7 @@ class Drop(Exception):
 class DeclaredTrait:
     key: str
     type: str
-    purpose: str
+    purposes: frozenset[str]  # all of them are needed
     from_server: bool
     identifying: bool
 
@@ -146,7 +146,7 @@ def stamp(judged: _Judged) -> _Judged:
 
 
 def take_traits(judged: _Judged) -> _Judged:
-    """Keep the declared traits whose purpose is granted and that the key may set."""
+    """Keep the declared traits whose purposes are granted and that the key may set."""
     if judged.message.kind != "identify":
         return judged
     if not judged.message.traits:
@@ -163,7 +163,7 @@ def take_traits(judged: _Judged) -> _Judged:
             dropped[key] = refusal or "wrong_type"
             continue
         (identifying if trait.identifying else kept)[key] = typed
-        purposes.add(trait.purpose)
+        purposes |= trait.purposes
     if not kept and not identifying:
         if not judged.message.user_id:
             raise Drop(list(dropped.values())[-1], dropped)
@@ -182,7 +182,7 @@ def _only_named(judged: _Judged) -> _Judged:
 def _trait_refusal(trait: DeclaredTrait | None, judged: _Judged) -> str:
     if trait is None:
         return "undeclared"
-    if trait.purpose not in judged.purposes:
+    if not trait.purposes <= judged.purposes:
         return "no_consent"
     return "untrusted" if trait.from_server and not judged.known.trusted else ""
 

@@ -152,7 +152,7 @@ def _gates(subjects: Collection[uuid.UUID], now: dt.datetime) -> dict[uuid.UUID,
 def declared_traits(site_id: int) -> dict[str, DeclaredTrait]:
     return {
         trait.key: DeclaredTrait(
-            trait.key, trait.type, trait.purpose, trait.source == Trait.Source.SERVER, trait.identifying
+            trait.key, trait.type, trait.purposes, trait.source == Trait.Source.SERVER, trait.identifying
         )
         for trait in Trait.objects.filter(site_id=site_id)
     }

@@ -1,6 +1,6 @@
 """Traits, attributes and segments as editors declare them; memberships and runs as the worker keeps them."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
@@ -32,6 +32,10 @@ def label_field() -> "models.JSONField[Any, Any]":
     )
 
 
+PAGES: Final = "personalization"
+SENSITIVE: Final = "sensitive"  # needed in addition, never enough alone
+
+
 class Trait(models.Model):
     """A declared fact about people; what nobody declared is dropped."""
 
@@ -61,6 +65,11 @@ class Trait(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.key
+
+    @property
+    def purposes(self) -> frozenset[str]:
+        """The purposes that must all be granted: `sensitive` comes in addition to what pages are made for."""
+        return frozenset({self.purpose, PAGES} if self.purpose == SENSITIVE else {self.purpose})
 
 
 class Attribute(models.Model):

@@ -79,8 +79,7 @@ def _score(segment: Segment) -> Fact:
 
 
 def _fact(trait: Trait) -> Fact:
-    purposes = frozenset({trait.purpose})
-    return Fact(trait.key, trait.type, purposes, trait.title, trait.identifying, defaults=trait.default)
+    return Fact(trait.key, trait.type, trait.purposes, trait.title, trait.identifying, defaults=trait.default)
 
 
 def facts_for_segments(site_id: int) -> Vocabulary:

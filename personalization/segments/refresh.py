@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from cms.models import Site
+from consent import access_log
 from consent.hints import hint
 from personalization.folding import ANNOUNCE_TASK, look_again, segment_ids
 from personalization.models import Profile, Segment, SegmentRun, Touched
@@ -93,6 +94,16 @@ def _run(site: Site, now: dt.datetime) -> SegmentRun:
     recount(site, now=now, counted=counted)
     if run.entered or run.left:
         hint(ANNOUNCE_TASK)
+    access_log.note(
+        access_log.Kind.RECOMPUTED,
+        actor=access_log.task("segments"),
+        now=now,
+        people=run.total,
+        purposes=sorted({purpose for one in Segment.objects.filter(site=site) for purpose in one.purposes}),
+        place="all segments",
+        reason=f"{run.entered} entered, {run.left} left",
+        site_id=site.pk,
+    )
     run.state, run.finished_at = SegmentRun.State.DONE, now + (dt.datetime.now(dt.UTC) - started)
     run.save()
     return run
