@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
+from django.utils.translation import gettext_noop as N_
+
 from consent.gates import NECESSARY
 from consent.holders import Holder
 from consent.models import AccessLog
@@ -99,4 +101,4 @@ def _erase(subject: uuid.UUID, purposes: Collection[str]) -> int:
     return forget(subject) if NECESSARY in purposes else 0
 
 
-HOLDER = Holder("access_log", "Who looked at one's data", export, _erase)
+HOLDER = Holder("access_log", N_("Who looked at one's data"), export, _erase)

@@ -68,11 +68,15 @@ class How:
     )  # since when what is taken back was allowed
 
 
-def states_of(row: ConsentState | None, *, now: dt.datetime, unset: str = "unset") -> dict[str, str]:
+def states_of(
+    row: ConsentState | None, *, now: dt.datetime, unset: str = "unset", gpc: bool | None = None
+) -> dict[str, str]:
     """Return the state of every active purpose: unset, granted, refused, withdrawn or expired.
 
-    `unset` is the word for what was never decided: `refused` where a browser says that it was.
+    `unset` is the word for what was never decided: `refused` where a browser says that it was. `gpc`: Global Privacy
+    Control refuses what it covers, whatever was allowed; None goes by what is kept, False looks at the answers alone.
     """
+    gpc = (row is not None and row.gpc) if gpc is None else gpc
     site_id = row.site_id if row else 1
     stored = row.state if row else {}
     expires = row.expires if row else {}
@@ -81,6 +85,8 @@ def states_of(row: ConsentState | None, *, now: dt.datetime, unset: str = "unset
         state = "granted" if purpose.required else stored.get(purpose.key, unset)
         if state == "granted" and expires.get(purpose.key, now.timestamp() + 1) <= now.timestamp():
             state = "expired"
+        if gpc and purpose.gpc_applies and state == "granted":
+            state = "refused"
         states[purpose.key] = state
     return states
 

@@ -9,18 +9,28 @@ import datetime as dt
 import io
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 
 from consent.holders import holders
 from consent.seal import seal, unseal
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take for a formula
+# The columns of the holders' lists, as people read them.
+HEADINGS: Final[Mapping[str, str]] = {
+    "name": N_("name"), "value": N_("value"), "kind": N_("kind"), "at": N_("at"), "purpose": N_("purpose"), "purposes": N_("purposes"),
+    "action": N_("answer"), "notice": N_("notice"), "method": N_("way"), "said": N_("in words"), "hash": N_("hash"), "holder": N_("store"),
+    "state": N_("state"), "rows": N_("entries"), "what": N_("what"), "received_at": N_("received"), "due_at": N_("due"),
+    "answer": N_("reply"), "title": N_("title"), "since": N_("since"), "entered": N_("entered"), "to": N_("to"), "type": N_("type"),
+    "by": N_("by"), "reason": N_("reason"), "properties": N_("properties"), "placement": N_("place"), "variant": N_("variant"),
+}  # fmt: skip
 SCHEMA: Final = "tessera.export/1"
 
 
@@ -54,10 +64,10 @@ def export_of(
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("data.json", orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str))
-        tables = [table for name, title, held in parts for table in _tables(name, title, held)]
-        for table in tables:
-            file.writestr(f"csv/{table['file']}", _csv(table))
         with translation.override(language):
+            tables = [table for name, title, held in parts for table in _tables(name, _(title), held)]
+            for table in tables:
+                file.writestr(f"csv/{table['file']}", _csv(table))
             page = render_to_string(
                 "consent/export.html",
                 {"tables": tables, "made_at": now, "controller": settings.CONTROLLER, "subject": subject},
@@ -74,10 +84,16 @@ def _tables(name: str, title: str, held: Mapping[str, Any]) -> Iterator[dict[str
             columns = list(dict.fromkeys(column for row in value for column in row))
             rows = [[_cell(row.get(column)) for column in columns] for row in value]
             file = f"{name}.csv" if key == name else f"{name}-{key}.csv"
-            yield {"file": file, "title": title, "columns": columns, "rows": rows}
+            yield _table(file, title, columns, rows)
     if single:
         rows = [[key, _cell(value)] for key, value in single.items()]
-        yield {"file": f"{name}.csv", "title": title, "columns": ["name", "value"], "rows": rows}
+        yield _table(f"{name}.csv", title, ["name", "value"], rows)
+
+
+def _table(file: str, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Return a table with its headings in words; `data.json` alone keeps the names that machines read."""
+    headings = [_(HEADINGS[column]) if column in HEADINGS else column for column in columns]
+    return {"file": file, "title": title, "headings": headings, "rows": rows}
 
 
 def _is_rows(value: Any) -> bool:
@@ -98,7 +114,7 @@ def _cell(value: Any) -> str:
 def _csv(table: Mapping[str, Any]) -> str:
     written = io.StringIO()
     writer = csv.writer(written)
-    writer.writerow(table["columns"])
+    writer.writerow(table["headings"])
     writer.writerows([harmless(cell) for cell in row] for row in table["rows"])
     return "\ufeff" + written.getvalue()
 

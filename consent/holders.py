@@ -19,6 +19,7 @@ class About(StrEnum):
     FACT = "fact"
     SEGMENT = "segment"
     TOPIC = "topic"
+    PAGE = "page"
 
 
 class Wish(StrEnum):
@@ -40,6 +41,7 @@ class Item:
 
     `source` says where it comes from, `inferred` that it was worked out rather than told. `kind` is the type in which it
     can be corrected: text, number, boolean, date or list; empty where it cannot be. `raw` is its value in a form field.
+    `link` leads to more about it, and `steerable` says whether it can be hidden.
     """
 
     about: About
@@ -56,6 +58,8 @@ class Item:
     kind: str = ""
     raw: str = ""
     deletable: bool = False
+    link: str = ""
+    steerable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ import uuid
 from collections.abc import Collection
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
+
 from consent.gates import NECESSARY
-from consent.holders import Holder
+from consent.holders import About, Holder, Item
 from consent.ledger import payload_of
 from consent.merging import everyone_in
 from consent.models import ConsentEvent, ConsentState, PrivacyRequest, PropagationJob, SubjectIdentifier
@@ -27,6 +30,23 @@ def _readable(row: SubjectIdentifier) -> str:
         return unseal(row.subject_id, bytes(row.value_enc)).decode()
     except Unreadable:
         return ""
+
+
+def identity_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
+    """Return the accounts that one is known by: they end with an erasure alone."""
+    titles = {"user": _("Your account on this site")}
+    return [
+        Item(
+            About.FACT,
+            f"identity:{row.pk}",
+            titles.get(row.kind, row.kind),
+            _readable(row),
+            source=_("The site told us"),
+            purposes=(NECESSARY,),
+            steerable=False,
+        )
+        for row in SubjectIdentifier.objects.filter(subject_id__in=everyone_in(subject)).order_by("pk")
+    ]
 
 
 def erase_identity(subject: uuid.UUID, purposes: Collection[str]) -> int:
@@ -103,7 +123,7 @@ def join_requests(source: uuid.UUID, target: uuid.UUID) -> None:
 
 
 HOLDERS = (
-    Holder("identity", "Who one is known to be", export_identity, erase_identity),
-    Holder("decisions", "What one decided", export_decisions, erase_decisions),
-    Holder("requests", "Rights that one exercised", export_requests, erase_requests, join=join_requests),
+    Holder("identity", N_("Who one is known to be"), export_identity, erase_identity, known=identity_known),
+    Holder("decisions", N_("What one decided"), export_decisions, erase_decisions),
+    Holder("requests", N_("Rights that one exercised"), export_requests, erase_requests, join=join_requests),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext_noop as N_
 from django.utils.translation import ngettext
 
 from consent.holders import Holder
@@ -238,7 +239,7 @@ def _messages(number: int) -> str:
 HOLDERS = (
     Holder(
         "exposures",
-        "What one was shown",
+        N_("What one was shown"),
         exposures.export,
         exposures.erase,
         _exposures_for,
@@ -249,7 +250,7 @@ HOLDERS = (
     ),
     Holder(
         "memberships",
-        "Segments one is in",
+        N_("Segments one is in"),
         export_memberships,
         erase_memberships,
         _memberships_for,
@@ -260,7 +261,7 @@ HOLDERS = (
     ),
     Holder(
         "profile",
-        "Profile: declared traits and computed facts",
+        N_("Profile: declared traits and computed facts"),
         export_profile,
         erase_profile,
         _profiles_for,
@@ -271,7 +272,7 @@ HOLDERS = (
     ),
     Holder(
         "events",
-        "Events",
+        N_("Events"),
         export_events,
         erase_events,
         _events_for,
@@ -284,7 +285,7 @@ HOLDERS = (
     ),
     Holder(
         "changes",
-        "When one entered and left segments",
+        N_("When one entered and left segments"),
         export_changes,
         erase_changes,
         _changes_for,
@@ -295,16 +296,17 @@ HOLDERS = (
     ),
     Holder(
         "webhooks",
-        "Who was told that one entered or left segments",
+        N_("Who was told that one entered or left segments"),
         told.export,
         told.erase,
         told.held,
         joining.rename_in("personalization_webhookdelivery"),
         units=_messages,
+        known=told.known,
     ),
     Holder(
         "triggers",
-        "What was done because one entered or left segments",
+        N_("What was done because one entered or left segments"),
         triggers.export,
         triggers.erase,
         triggers.held,
@@ -313,14 +315,14 @@ HOLDERS = (
     ),
     Holder(
         "touched",
-        "That something happened which is not looked at yet",
+        N_("That something happened which is not looked at yet"),
         lambda subject: {},
         erase_touched,
         join=joining.rename_in("personalization_touched"),
     ),
     Holder(
         "snapshot",
-        "The copy of the profile that pages read",
+        N_("The copy of the profile that pages read"),
         export_snapshot,
         erase_snapshot,
         join=joining.join_copies,

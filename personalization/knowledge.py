@@ -8,8 +8,10 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.db.models import Min
+from django.urls import reverse
 from django.utils.formats import date_format, number_format
 from django.utils.timezone import localtime
 from django.utils.translation import get_language, ngettext
@@ -17,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
 
 from cms.language.vocabulary import Fact
-from cms.models import Site
+from cms.models import Page, Site
 from consent.holders import About, Impossible, Item, Wish
 from consent.models import ConsentState
 from consent.state import allowed_by
@@ -35,6 +37,8 @@ from personalization.telling import tell
 from personalization.visitor import BEHAVIOUR, NOTHING_DONE
 
 PAGES: Final = "personalization"
+LOOKED_BACK: Final = 200  # views, among which the last pages are found
+PAGES_SHOWN: Final = 10
 # words of the vocabulary and of topics that visitors read, too
 VISITORS_WORDS: Final = (
     N_("orders"), N_("revenue"), N_("average order"), N_("first order"), N_("last order"), N_("favourite category"),
@@ -143,7 +147,37 @@ def behaviour_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
         hidden=profile is not None and BEHAVIOUR in profile.excluded,
         deletable=True,
     )
-    return [item]
+    return [item, *_pages_seen(subject, granted)]
+
+
+def _pages_seen(subject: uuid.UUID, granted: frozenset[str]) -> list[Item]:
+    """Return the pages that one looked at last, each with the way to why it looked as it did; the newest first."""
+    if PAGES not in granted:
+        return []
+    rows = Event.objects.filter(subject_key=subject, name="Page Viewed", purposes__contains=[PAGES])
+    seen: dict[str, dt.datetime] = {}
+    for path, at in rows.order_by("-happened_at", "-id").values_list("properties__path", "happened_at")[
+        :LOOKED_BACK
+    ]:
+        if isinstance(path, str):
+            seen.setdefault(path, at)
+    site = _site(subject)
+    titles = dict(
+        Page.objects.filter(site=site, path__in=seen, published__isnull=False).values_list("path", "title")
+    )
+    shown = [(path, at) for path, at in seen.items() if path in titles][:PAGES_SHOWN]
+    return [
+        Item(
+            About.PAGE,
+            f"page:{path}",
+            in_words(titles[path], path),
+            purposes=(PAGES,),
+            since=at,
+            link=f"{reverse('privacy-why')}?{urlencode({'path': path})}",
+            steerable=False,
+        )
+        for path, at in shown
+    ]
 
 
 def spelled(kind: str, value: Any) -> str:

@@ -10,9 +10,12 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Count, Min, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from consent.hints import hint
+from consent.holders import About, Item
 from personalization.folding import ANNOUNCE_TASK
 from personalization.models import WebhookDelivery
 
@@ -34,6 +37,28 @@ def export(subject: uuid.UUID) -> dict[str, Any]:
             for r in rows.order_by("id")
         ]
     }
+
+
+def known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
+    """Return who was told of the groups that one entered or left, and how often."""
+    rows = WebhookDelivery.objects.filter(subject_key=subject, state=WebhookDelivery.State.DONE)
+    told = rows.values("endpoint__title", "endpoint__purpose").annotate(
+        number=Count("pk"), first=Min("done_at")
+    )
+    return [
+        Item(
+            About.FACT,
+            f"told:{one['endpoint__title']}",
+            one["endpoint__title"],
+            ngettext("%(number)s message about you", "%(number)s messages about you", one["number"])
+            % {"number": one["number"]},
+            source=_("Others who were told that you entered or left a group"),
+            purposes=(one["endpoint__purpose"],),
+            since=one["first"],
+            steerable=False,
+        )
+        for one in told.order_by("endpoint__title")
+    ]
 
 
 _ERASE = """

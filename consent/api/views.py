@@ -81,6 +81,9 @@ class ConsentAnswer(serializers.Serializer[Any]):
     notice = NoticeText()
     purposes = serializers.DictField(child=serializers.CharField())
     signals = serializers.DictField(child=serializers.BooleanField())
+    opt_out_preference_signal = serializers.CharField(
+        allow_null=True, help_text="`honored` where an opt-out signal was processed (11 CCR 7025(c)(6))."
+    )
     served = serializers.CharField()
     ask = AskAnswer()
     remind = serializers.BooleanField(
@@ -151,15 +154,19 @@ class ConsentView(APIView):
             note_signal(request, visitor)
         notice = current_notice(SITE_ID, now=now)
         spelled = spelled_notice(notice, locale_of(request))
-        states = states_of(row, now=now, unset="unset" if row else unset_state(request, notice.n))
-        asked = asked_in(request, row, notice, states, now)
+        gpc = sends_gpc(request) or bool(row and row.gpc)
+        unset = "unset" if row else unset_state(request, notice.n)
+        answered = states_of(row, now=now, unset=unset, gpc=False)
+        states = states_of(row, now=now, unset=unset, gpc=gpc)
+        asked = asked_in(request, row, notice, answered, now)
         return _private(
             {
                 "visitor_id": visitor if row else None,
                 "notice": spelled,
                 "purposes": states,
                 "ask": {"needed": asked.needed, "why": asked.why},
-                "signals": {"gpc": sends_gpc(request) or bool(row and row.gpc)},
+                "signals": {"gpc": gpc},
+                "opt_out_preference_signal": "honored" if gpc else None,
                 "served": statement(notice.n, locale=spelled["locale"], surface="api", now=now),
                 "remind": row is not None and is_reminder_due(row, now=now),
                 "consent_mode": _mode(row, states, gpc=sends_gpc(request), now=now),

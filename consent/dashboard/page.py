@@ -65,7 +65,7 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
     row = person_of(request)
     current = current_notice(SITE_ID, now=now)
     notice = spelled_notice(current, request.LANGUAGE_CODE)
-    states = states_of(row, now=now, unset="unset" if row else unset_state(request, current.n))
+    states = states_of(row, now=now, unset="unset" if row else unset_state(request, current.n), gpc=False)
     purposes = active_purposes(SITE_ID)
     gpc = sends_gpc(request) or bool(row and row.gpc)
     covered = {p.key for p in purposes if p.gpc_applies}
@@ -122,6 +122,7 @@ def _of_person(row: ConsentState, titles: Mapping[str, str], now: dt.datetime) -
     return {
         "facts": _by_source(_about(items, About.FACT, titles)),
         "segments": _about(items, About.SEGMENT, titles),
+        "pages": _about(items, About.PAGE, titles),
         "topics": _about(items, About.TOPIC, titles),
         "decisions": decisions,
         # a signal that came along with a first yes closes what was never open: nothing of it waits to be deleted

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import time_machine
 from django.conf import settings
+from django.utils import timezone
 
 from consent import rights, wishes
 from consent.enforcement import enforce
 from consent.models import ConsentEvent, ConsentState, Feeling, PrivacyRequest, Subject
 from consent.proofs import problems_of
 from personalization.lanes import catch_up
-from personalization.models import Event, Exposure, Profile
+from personalization.models import Event, Exposure, Profile, Segment, WebhookDelivery, WebhookEndpoint
 from personalization.segments.refresh import refresh
 from tests.builders import committing, the_site
 from tests.flows.front import Front
@@ -167,6 +168,35 @@ class TestSwitchingOff:
 
 
 class TestWhatIsKnown:
+    def test_it_names_accounts_who_was_told_and_the_pages_of_late_with_why(
+        self, ada: Person, write_key: str, server_key: str
+    ) -> None:
+        for path in ("/plain", "/gold", "/nowhere", "/plain"):
+            ada.send(write_key, "page", properties={"path": path})
+        ada.send(server_key, "identify", userId="u-77")
+        endpoint = WebhookEndpoint.objects.create(
+            site=the_site(),
+            title="The mail house",
+            url="https://mail.example/",
+            secret=b"x",
+            purpose="personalization",
+        )
+        WebhookDelivery.objects.create(
+            endpoint=endpoint, message_id="m", kind="segment.entered", segment=Segment.objects.get(key="loyal"),
+            subject_key=ada.subject, at=timezone.now(), state="done", change=1,
+            next_at=timezone.now(), done_at=timezone.now(),
+        )  # fmt: skip
+        page = re.sub(r"\s+", " ", ada.look())
+        assert "Your account on this site" in page
+        assert "u-77" in page
+        assert "The mail house" in page
+        assert "1 message about you" in page
+        links = re.findall(r'href="(/privacy/why/\?path=[^"&]+)', page)
+        assert links == ["/privacy/why/?path=%2Fplain", "/privacy/why/?path=%2Fgold"]
+        assert ada.get(links[1], headers={"X-Visitor": ada.token or ""}).status_code == 200
+        ada.decide(personalization=False)
+        assert "/privacy/why/?path" not in ada.look()
+
     def test_it_says_value_source_and_purpose(self, ada: Person) -> None:
         page = re.sub(r"\s+", " ", ada.look())
         assert "first_name" in page

@@ -166,3 +166,19 @@ def test_the_stricter_answer_wins_whoever_is_joined_first(one: str, other: str, 
     if "refused" in (one, other) or "withdrawn" in (one, other):
         assert combined(one, other) in ("refused", "withdrawn")
     assert combined(one, "unset") == one
+
+
+def test_a_signal_of_one_device_holds_on_the_next_once_they_are_one_person(write_key: str) -> None:
+    """11 CCR 7025(c)(1): the browser, and any profile that goes with it."""
+    phone = agreed(personalization=True, marketing=True)
+    logs_in(phone, write_key)
+    phone.tells(write_key, letter="weekly")
+    assert phone.variant("/offers") == ("letter", "matched")
+    laptop = agreed(personalization=True, marketing=True)
+    laptop.tells(write_key, letter="weekly")
+    assert laptop.variant("/offers", Sec_GPC="1") == ("default", "no_consent")
+    logs_in(laptop, write_key)
+    assert phone.variant("/offers") == ("default", "no_consent")  # which never sent it
+    assert phone.variant("/")[1] == "matched"
+    answer = phone.get("/api/v1/consent", headers={"X-Visitor": phone.token or ""}).json()
+    assert answer["opt_out_preference_signal"] == "honored"

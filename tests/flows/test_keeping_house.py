@@ -10,7 +10,7 @@ from django.db import connection
 from consent.models import Purpose
 from personalization import partitions, retention, tasks
 from personalization.lanes import catch_up
-from personalization.models import Event, EventSeen, EventType, Profile
+from personalization.models import Event, EventSeen, EventType, Exposure, Profile, Segment, SegmentChange
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed
 
@@ -66,6 +66,27 @@ class TestTheTimeOfEvents:
         Purpose.objects.filter(key="analytics").update(keep_days=50)
         assert expire() == 1
         assert Event.objects.count() == 2
+
+    def test_what_was_shown_and_who_came_and_went_is_kept_no_longer(self, ada: Front) -> None:
+        subject = uuid.UUID(str(ada.visitor))
+        SegmentChange.objects.filter(subject_key=subject).delete()
+        segment = Segment.objects.get(key="new")
+        for days in (70, 50):
+            at = now(days=-days)
+            SegmentChange.objects.create(
+                site=the_site(), segment=segment, subject_key=subject, entered=True, at=at, cause="event"
+            )
+            Exposure.objects.create(
+                key=uuid.uuid4(), site=the_site(), subject_key=subject, placement="/ hero", variant="new", counters=[], at=at,
+                purposes=["personalization"],
+            )  # fmt: skip
+        Purpose.objects.filter(key="personalization").update(keep_days=60)
+        late = list(retention.overdue(now()))
+        assert len([one for one in late if "older than their purposes" in one]) == 2
+        expire()
+        kept = [list(model.objects.filter(subject_key=subject)) for model in (Exposure, SegmentChange)]
+        assert [len(rows) for rows in kept] == [1, 1]
+        assert not [one for one in retention.overdue(now()) if "older than their purposes" in one]
 
     def test_a_name_may_have_a_time_of_its_own(self, ada: Front, write_key: str) -> None:
         ada.send(write_key, "track", event="Product Viewed", timestamp=spelled(now(days=-60)))

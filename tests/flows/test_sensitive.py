@@ -4,12 +4,16 @@ import datetime as dt
 import uuid
 
 import pytest
+from django.urls import reverse
 
+from cms.roles import PUBLISHERS, ensure_roles
 from consent.enforcement import enforce
 from consent.models import Purpose
 from personalization import retention
+from personalization.admin.profiles import MASKED
 from personalization.lanes import catch_up
 from personalization.models import Event, Profile, Segment
+from tests.admin.content import client_of
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed, make_key
 from tests.flows.shop import inside, load, page, when
@@ -106,3 +110,29 @@ def test_when_its_own_time_is_over_it_goes_and_not_only_its_name(ada: Front, wri
     assert list(Event.objects.values_list("name", "subject_key")) == [
         ("Product Viewed", uuid.UUID(str(ada.visitor)))
     ]
+
+
+def test_a_sensitive_trait_needs_what_pages_need_in_addition_and_is_masked_for_editors(
+    write_key: str, shop: None
+) -> None:
+    load({"tessera": 1, "traits": [{"key": "ill", "type": "boolean", "purpose": "sensitive"}],
+          "pages": [page("/ill-trait", when("new", {"ill": {"$eq": True}}))]})  # fmt: skip
+    alone = agreed(sensitive=True)
+    assert alone.tells(write_key, ill=True).json()["dropped"] == {"no_consent": 1}
+    without = agreed(personalization=True)
+    assert without.tells(write_key, ill=True).json()["dropped"] == {"no_consent": 1}
+    ada = agreed(personalization=True, sensitive=True)
+    ada.tells(write_key, ill=True)
+    assert ada.variant("/ill-trait") == ("new", "matched")
+    url = reverse("admin:personalization_profile_change", args=[ada.visitor])
+    ensure_roles()
+    for group, masked in ((PUBLISHERS, True), (None, False)):
+        shown = client_of(group).get(url).context
+        assert ({label: value for label, value, _ in shown["traits"]}["ill"] == MASKED) is masked
+    for closing in ("personalization", "sensitive"):
+        person = agreed(personalization=True, sensitive=True)
+        person.tells(write_key, ill=True)
+        person.decide(**{closing: False})
+        with committing():
+            enforce(now=moment())
+        assert not Profile.objects.filter(pk=person.visitor, traits__has_key="ill").exists()

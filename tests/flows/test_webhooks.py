@@ -9,6 +9,7 @@ import pytest
 
 from consent.enforcement import enforce
 from consent.holders import holder
+from consent.models import AccessLog
 from personalization import told
 from personalization.announcements import DELAYS, TRIES, pause_after, retry_in
 from personalization.announcing import announce
@@ -104,6 +105,12 @@ def test_an_endpoint_is_told_of_an_entry_with_a_signature_that_verifies(
     }
     row = WebhookDelivery.objects.get()
     assert (row.state, row.status, row.attempts) == ("done", 200, 1)
+    sent = AccessLog.objects.get(kind="data_sent")
+    assert (str(sent.subject_key), sent.actor, sent.purposes) == (
+        ada.visitor,
+        "task:webhooks",
+        ["personalization"],
+    )
     assert message.headers["webhook-id"] == row.message_id
     assert change.announced_at is not None
 
