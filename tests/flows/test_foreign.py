@@ -8,13 +8,15 @@ import orjson
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
+from cms.roles import AUTHORS, ensure_roles
 from consent import rights
 from consent.dashboard.links import link_of
 from consent.dashboard.urls import urlpatterns
-from consent.models import ConsentEvent, ConsentState, PrivacyRequest
+from consent.models import ConsentEvent, ConsentState, PrivacyRequest, SubjectIdentifier
 from personalization.models import Profile
+from tests.admin.content import client_of
 from tests.builders import committing
-from tests.flows.front import Front, agreed
+from tests.flows.front import Front, agreed, make_key
 
 pytestmark = pytest.mark.usefixtures("shop")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -112,3 +114,75 @@ def test_no_route_shows_or_changes_somebody_else(
     assert asked >= 300
     assert state_of(known.visitor) == before
     assert PrivacyRequest.objects.get(subject_key=known.visitor).state == "ready"
+
+
+# Who else could try: keys with the scopes of back ends (and where theirs end), staff, and browsers of their own.
+ELSEWHERE = {
+    "manage": ("/nowhere/",),
+    "profiles": ("/api/v1/profiles/",),
+    "privacy": ("/api/v1/privacy",),
+    "author": ("/nowhere/",),
+    "cookie": ("/nowhere/",),
+    "foreign": ("/nowhere/",),
+    "nobody": ("/nowhere/",),
+}
+
+
+@pytest.mark.parametrize("role", ELSEWHERE)
+def test_no_role_reaches_further_than_its_own_doors(known: Front, role: str) -> None:
+    before, asked = state_of(known.visitor), 0
+    headers = (
+        {"Authorization": f"Api-Key {make_key(role)}"} if role in ("manage", "profiles", "privacy") else {}
+    )
+    if role == "cookie":
+        headers = {"Sec-Fetch-Site": "same-origin"}
+    elif role == "foreign":
+        headers = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+    browser = Front()
+    if role == "author":
+        ensure_roles()
+        browser.cookies = client_of(AUTHORS).cookies
+    for path in routes(known):
+        if path.startswith(("/v1/", *ELSEWHERE[role])):
+            continue  # what the role is there for: tests/flows/test_profiles_api.py, test_privacy_api.py, test_events.py
+        if role in ("cookie", "foreign"):
+            stranger = agreed(personalization=True)
+            browser.cookies["tessera_visitor"] = stranger.token or ""
+        claims = {"visitor_id": known.visitor, "subject": known.visitor, **WISHES}
+        body = orjson.dumps({**claims, "purposes": {"personalization": False}})
+        for method in METHODS:
+            answer = browser.generic(
+                method,
+                f"{path}?visitor_id={known.visitor}&subject={known.visitor}",
+                body if method != "GET" else b"",
+                content_type="application/json",
+                headers=headers,
+            )
+            asked += 1
+            assert answer.status_code < 500, (method, path)
+            assert CANARY.encode() not in answer.content, (method, path)
+            assert known.visitor.encode() not in answer.content, (method, path)
+    assert asked >= 100
+    assert state_of(known.visitor) == before
+    assert PrivacyRequest.objects.get(subject_key=known.visitor).state == "ready"
+
+
+def test_the_doors_of_events_tell_nothing_of_whom_they_name(known: Front, write_key: str) -> None:
+    """Whoever knows a visitor_id may write for it, as the contract says: they read nothing, and set nothing that only servers may."""
+    paths = [p for p in routes(known) if p.startswith("/v1/") and "settings" not in p]
+    assert len(paths) >= 7
+    for path in paths:
+        message = {
+            "type": "identify",
+            "anonymousId": known.visitor,
+            "userId": "u-1",
+            "traits": {"tier": "gold"},
+        }
+        answer = Front().post_events(
+            path, orjson.dumps({**message, "batch": [message], "event": "X"}), write_key
+        )
+        assert answer.status_code < 500, path
+        assert CANARY.encode() not in answer.content
+        assert known.visitor.encode() not in answer.content
+    assert "tier" not in Profile.objects.get(pk=known.visitor).traits
+    assert not SubjectIdentifier.objects.filter(subject_id=known.visitor).exists()

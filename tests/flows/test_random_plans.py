@@ -242,7 +242,7 @@ def somebody(known: dict[str, Any], granted: frozenset[str], moment: dt.datetime
 
 @pytest.mark.usefixtures("shop")
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
