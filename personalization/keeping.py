@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_noop as N_
 from django.utils.translation import ngettext
 
@@ -185,7 +185,11 @@ def erase_snapshot(subject: uuid.UUID, purposes: Collection[str]) -> int:
 
 
 def _profiles_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
-    return Profile.objects.filter(held__contains=[purpose])  # type: ignore[return-value]  # narrowed by its caller
+    """Return whose profile keeps something for a purpose: as it says itself, or as its traits and segments show."""
+    traits = [trait.key for trait in Trait.objects.all() if purpose in trait.purposes]
+    segments = Segment.objects.filter(purposes__contains=[purpose]).values_list("pk", flat=True)
+    kept = Q(held__contains=[purpose]) | Q(traits__has_any_keys=traits) | Q(segments__overlap=list(segments))
+    return Profile.objects.filter(kept)  # type: ignore[return-value]  # narrowed by its caller
 
 
 def _events_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":
