@@ -39,16 +39,32 @@ class Purpose(models.Model):
     details = models.JSONField(default=dict, blank=True, help_text="What exactly happens, per locale.")
     legal_basis = models.CharField(max_length=20, choices=Basis.choices, default=Basis.CONSENT)
     mechanism = models.CharField(max_length=20, choices=Mechanism.choices, default=Mechanism.OPT_IN)
-    sensitive = models.BooleanField(default=False)
-    sale_or_share = models.BooleanField(default=False)
-    gpc_applies = models.BooleanField(default=False, help_text="Global Privacy Control refuses it.")
-    retention_days = models.PositiveIntegerField(default=400)
+    sensitive = models.BooleanField(
+        default=False, help_text="Health, finance and the like: masked for editors, marked in the notice."
+    )
+    sale_or_share = models.BooleanField(
+        "Sold or shared", default=False, help_text="In the sense of the CCPA."
+    )
+    gpc_applies = models.BooleanField(
+        "Covered by GPC", default=False, help_text="Global Privacy Control refuses it."
+    )
+    retention_days = models.PositiveIntegerField(
+        "A yes holds, days",
+        default=400,
+        help_text="Then it has expired, which counts as refused, and is asked again.",
+    )
     keep_days = models.PositiveIntegerField(
+        "Data are kept, days",
         null=True,
         blank=True,
         help_text="What happened is kept so long for this purpose; empty means the site's own time.",
     )
-    min_age = models.PositiveSmallIntegerField(null=True, blank=True)
+    min_age = models.PositiveSmallIntegerField(
+        "Minimum age",
+        null=True,
+        blank=True,
+        help_text="Who is known to be younger needs somebody who answers for them.",
+    )
     consent_mode = ArrayField(
         models.CharField(max_length=30),
         default=list,

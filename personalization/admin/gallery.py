@@ -22,7 +22,7 @@ from cms.models.site import current_site
 from personalization.bundle import load_bundle
 from personalization.models import Segment
 from personalization.recipes import Recipe, recipe, recipes
-from personalization.segments.directory import facts_for_segments
+from personalization.segments.directory import facts_for_segments, vocabulary
 
 SETTINGS = {
     "site.offer_cap": ("At the site: “At most so many offers”.", "admin:cms_site_changelist"),
@@ -93,7 +93,7 @@ def _shown(one: Recipe, known: dict[str, int], *, may_bring: bool) -> dict[str, 
         "title": one.title,
         "description": one.description,
         "said": said,
-        "when": sentence(parse(one.when), facts) if one.when else "",
+        "when": sentence(parse(one.when), vocabulary(current_site().pk)) if one.when else "",
         "setting": setting,
         "url": reverse(url) if url else "",
         "there": [(s["title"], known[s["key"]]) for s in one.segments if s["key"] in known],
