@@ -41,11 +41,12 @@ def audit(*, now: dt.datetime) -> Iterator[Finding]:
 
 
 def _ledger() -> Iterator[str]:
-    yield from contradictions({n for one in lost() for n in range(one.first, one.last + 1)})
+    """Name the first bad entry of each chain, then what its checkpoints say of the whole."""
     for subject in _subjects():
         for row in broken_entries(subject):
             yield f"Entry {row.pk} (number {row.seq} of {subject}) does not follow from the one before."
             break  # everything behind it is in doubt
+    yield from contradictions({n for one in lost() for n in range(one.first, one.last + 1)})
 
 
 def _subjects() -> "QuerySet[ConsentEvent, uuid.UUID]":

@@ -194,6 +194,10 @@ def contradictions(lost: Collection[int] = ()) -> Iterator[str]:
         before = row["hash"]
         if n in lost:
             continue
-        held = [entry for _, entry in _entries(row["from_id"]).filter(pk__lte=row["to_id"])]
-        if root_of(held) != (line or row)["root"]:
-            yield f"The entries {row['from_id'] + 1} to {row['to_id']} are not those of checkpoint {n}."
+        held = list(_entries(row["from_id"]).filter(pk__lte=row["to_id"]))
+        if root_of([entry for _, entry in held]) != (line or row)["root"]:
+            said = f"The entries {row['from_id'] + 1} to {row['to_id']} are not those of checkpoint {n}."
+            ends = held[-1][0] if held else row["from_id"]
+            yield (
+                said if ends == row["to_id"] else f"{said} They end at entry {ends}: what follows is missing."
+            )
