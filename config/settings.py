@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -200,9 +201,18 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 60,
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
-    "socket_timeout": 30,
     "socket_connect_timeout": 2,
-}
+    # No `socket_timeout`: an acknowledgement that times out while Redis hangs is never made up for, and a worker that
+    # prefetches one message waits for it for ever. A peer that is gone is found by keepalive, within half a minute.
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): value
+        for name, value in (
+            ("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 30_000),
+        )
+        if hasattr(socket, name)
+    },
+}  # fmt: skip
 CELERY_TASK_TIME_LIMIT = 50 * 60
 # What waits for others (webhooks, triggers) has a queue of its own, so that it never holds up what readers wait for.
 CELERY_TASK_QUEUES = [Queue("celery"), Queue("outgoing")]
