@@ -16,13 +16,14 @@ from django.views.decorators.http import require_GET
 
 from cms.admin.notes import say_refused
 from cms.errors import errors_among
+from cms.facts import vocabulary
 from cms.language.explain import sentence
 from cms.language.parse import parse
 from cms.models.site import current_site
 from personalization.bundle import load_bundle
 from personalization.models import Segment
 from personalization.recipes import Recipe, recipe, recipes
-from personalization.segments.directory import facts_for_segments, vocabulary
+from personalization.segments.directory import facts_for_segments
 
 SETTINGS = {
     "site.offer_cap": ("At the site: “At most so many offers”.", "admin:cms_site_changelist"),
