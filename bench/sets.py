@@ -150,17 +150,6 @@ def _behaviour_rules() -> list[tuple[dict[str, Any], str, str]]:
                 added,
                 f"max({price}){{only}} < 100",
             ),
-            (
-                {
-                    "$did": {
-                        "event": "Product Viewed",
-                        "within": within,
-                        "distinct": {"of": "properties.category", "$gte": 2},
-                    }
-                },
-                viewed,
-                "count(DISTINCT properties ->> 'category'){only} >= 2",
-            ),
         ]
     return found
 
@@ -196,6 +185,17 @@ def _order_rules() -> list[tuple[dict[str, Any], str]]:
                 {"$did": {"event": "Product Viewed", "within": f"P{days}D", **same}},
                 f"SELECT subject_key FROM personalization_event WHERE name = 'Product Viewed' AND {since}"
                 " GROUP BY subject_key, properties ->> 'category' HAVING count(*) > 1",
+            ),
+            (
+                {
+                    "$did": {
+                        "event": "Product Viewed",
+                        "within": f"P{days}D",
+                        "distinct": {"of": "properties.category", "$gte": 2},
+                    }
+                },
+                f"SELECT subject_key FROM personalization_event WHERE name = 'Product Viewed' AND {since}"
+                " GROUP BY subject_key HAVING count(DISTINCT properties ->> 'category') >= 2",
             ),
         ]
     return found
