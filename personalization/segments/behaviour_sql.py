@@ -156,7 +156,8 @@ class Query:
                 steps.append(meant)
                 never.append([])
         every = [*steps, *(one for found in never for one in found)]
-        source = self._events(f"({' OR '.join(every)})")
+        # what came before the first step can begin nothing, and stands between no two steps
+        source = self._events(f"({' OR '.join(every)}){self._since(node.since)}")
         flags = ", ".join(
             [f"coalesce({meant}, FALSE) AS m{i}" for i, meant in enumerate(steps)]
             + [f"coalesce({' OR '.join(found) or 'FALSE'}, FALSE) AS x{i}" for i, found in enumerate(never)]
