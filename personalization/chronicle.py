@@ -8,7 +8,7 @@ import datetime as dt
 import heapq
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,22 +35,42 @@ class Entry:
 
 
 def chronicle(
-    subject: uuid.UUID, *, before: dt.datetime, limit: int = PAGE, sensitive: bool = False
+    subject: uuid.UUID,
+    *,
+    granted: frozenset[str],
+    before: dt.datetime,
+    limit: int = PAGE,
+    sensitive: bool = False,
 ) -> list[Entry]:
-    """Return the newest entries before a moment; `sensitive` shows what sensitive events hold."""
+    """Return the newest entries before a moment, of what is allowed now: what is sealed, nobody reads.
+
+    `sensitive` shows what sensitive events hold.
+    """
     sources = (
-        _events(subject, before, limit, sensitive),
-        _changes(subject, before, limit),
-        _shown(subject, before, limit),
+        _events(subject, granted, before, limit, sensitive),
+        _changes(subject, granted, before, limit),
+        _shown(subject, granted, before, limit),
         _consent(subject, before, limit),
     )
     merged = heapq.merge(*sources, key=lambda entry: entry.at, reverse=True)
     return list(itertools.islice(merged, limit))
 
 
-def _events(subject: uuid.UUID, before: dt.datetime, limit: int, sensitive: bool) -> Iterator[Entry]:
-    rows = Event.objects.filter(subject_key=subject, happened_at__lt=before).order_by("-happened_at", "-pk")
-    for row in rows[:limit]:
+def may_be_read(purposes: Collection[str], granted: frozenset[str]) -> bool:
+    """Say whether what carries this stamp may be read by the office: something of it is allowed, and `sensitive` in addition."""
+    open_ = granted.intersection(purposes)
+    return bool(open_ - {SENSITIVE}) and (SENSITIVE not in purposes or SENSITIVE in open_)
+
+
+def _events(
+    subject: uuid.UUID, granted: frozenset[str], before: dt.datetime, limit: int, sensitive: bool
+) -> Iterator[Entry]:
+    rows = Event.objects.filter(
+        subject_key=subject, happened_at__lt=before, purposes__overlap=sorted(granted - {SENSITIVE})
+    )
+    if SENSITIVE not in granted:
+        rows = rows.exclude(purposes__contains=[SENSITIVE])
+    for row in rows.order_by("-happened_at", "-pk")[:limit]:
         hidden = SENSITIVE in row.purposes and not sensitive
         why = "What it holds is sensitive and not shown here." if hidden else spelled(row.properties)
         yield Entry(row.happened_at, "event", row.name, why, tuple(row.purposes))
@@ -72,16 +92,20 @@ _CAUSES: Final = {
 }
 
 
-def _changes(subject: uuid.UUID, before: dt.datetime, limit: int) -> Iterator[Entry]:
-    rows = SegmentChange.objects.filter(subject_key=subject, at__lt=before).select_related("segment")
+def _changes(subject: uuid.UUID, granted: frozenset[str], before: dt.datetime, limit: int) -> Iterator[Entry]:
+    rows = SegmentChange.objects.filter(
+        subject_key=subject, at__lt=before, segment__purposes__contained_by=sorted(granted)
+    ).select_related("segment")
     for row in rows.order_by("-at", "-pk")[:limit]:
         word = "Entered" if row.entered else "Left"
         why = _CAUSES[row.cause].format(event=row.event or "something that happened")
         yield Entry(row.at, "entered" if row.entered else "left", f"{word} {row.segment}", why)
 
 
-def _shown(subject: uuid.UUID, before: dt.datetime, limit: int) -> Iterator[Entry]:
-    rows = Exposure.objects.filter(subject_key=subject, at__lt=before).order_by("-at", "-pk")
+def _shown(subject: uuid.UUID, granted: frozenset[str], before: dt.datetime, limit: int) -> Iterator[Entry]:
+    rows = Exposure.objects.filter(
+        subject_key=subject, at__lt=before, purposes__overlap=sorted(granted)
+    ).order_by("-at", "-pk")
     for row in rows[:limit]:
         path, _, placement = row.placement.partition(" ")
         yield Entry(

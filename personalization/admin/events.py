@@ -26,10 +26,12 @@ from cms.admin.notes import badge, when
 from cms.forms import SiteForm
 from cms.models.site import current_site
 from consent import access_log
-from consent.models import Purpose
+from consent.gates import CLOSED
+from consent.models import AccessLog, Purpose
 from personalization.admin.declared import RebuildingAdmin
-from personalization.chronicle import spelled
+from personalization.chronicle import may_be_read, spelled
 from personalization.events import forget_declared
+from personalization.folding import gates_of_subjects
 from personalization.ingest.catalogue import schema_problem
 from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import Event, EventCount, EventType
@@ -37,6 +39,7 @@ from personalization.segments.uses import segments_that_ask
 
 DAYS: Final = 30
 LIVE: Final = 50
+ONE_LOOK: Final = dt.timedelta(minutes=1)
 REASONS: Final[Mapping[str, str]] = {
     "": "kept",
     "no_consent": "dropped: not allowed",
@@ -184,20 +187,26 @@ class EventTypeAdmin(RebuildingAdmin):
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """Show events as they arrive; opening it is on record."""
         self._may_look(request)
-        access_log.note(
-            access_log.Kind.SAMPLE_SEEN,
-            actor=access_log.staff(request.user),
-            now=timezone.now(),
-            people=Event.objects.values("subject_key").order_by("-pk")[:LIVE].count(),
-            place=request.path,
-        )
+        self._on_record(request)
         shown = {**self.admin_site.each_context(request), "title": "Live events", "opts": EventType._meta}
         return render(request, "admin/personalization/live.html", shown)
 
     def live_json(self, request: HttpRequest) -> JsonResponse:
         """Answer the newest events, and what became of today's messages."""
         self._may_look(request)
+        self._on_record(request)
         return JsonResponse(live_document(request.user, name=request.GET.get("name", "")))
+
+    @staticmethod
+    def _on_record(request: HttpRequest) -> None:
+        """Write down who looks, once a minute for as long as they do."""
+        now, actor = timezone.now(), access_log.staff(request.user)
+        mine = AccessLog.objects.filter(kind=access_log.Kind.SAMPLE_SEEN, actor=actor, at__gt=now - ONE_LOOK)
+        if not mine.exists():
+            people = Event.objects.values("subject_key").order_by("-pk")[:LIVE].count()
+            access_log.note(
+                access_log.Kind.SAMPLE_SEEN, actor=actor, now=now, people=people, place=request.path
+            )
 
     def _may_look(self, request: HttpRequest) -> None:
         if not request.user.has_perm("personalization.view_profile"):
@@ -223,8 +232,11 @@ def live_document(user: Any, *, name: str = "") -> dict[str, Any]:
     shows_all = not isinstance(user, AnonymousUser) and bool(user.is_superuser)
     today = EventCount.objects.filter(site=current_site(), day=timezone.now().date())
     reasons = today.values("reason").annotate(n=Sum("count"), last=Max("last_at")).order_by("-n")
+    newest = list(rows.order_by("-pk")[:LIVE])
+    gates = gates_of_subjects([row.subject_key for row in newest], now=timezone.now())
+    allowed = [row for row in newest if may_be_read(row.purposes, gates.get(row.subject_key, CLOSED).granted)]
     return {
-        "events": [_live(row, shows_all) for row in rows.order_by("-pk")[:LIVE]],
+        "events": [_live(row, shows_all) for row in allowed],
         "names": sorted(set(today.values_list("name", flat=True)))[:200],
         "reasons": [
             {

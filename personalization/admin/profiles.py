@@ -96,7 +96,7 @@ class ProfileAdmin(QuietAdmin):
         shown = {
             **self.admin_site.each_context(request),
             **_person(portrait, superuser=bool(request.user.is_superuser)),
-            **_story(subject, request, now),
+            **_story(subject, portrait.gates.granted, request, now),
             "title": "Profile",
             "opts": Profile._meta,
         }
@@ -159,9 +159,11 @@ def _spelled(fact: Fact, value: Any) -> Any:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def _story(subject: uuid.UUID, request: HttpRequest, now: dt.datetime) -> dict[str, Any]:
+def _story(
+    subject: uuid.UUID, granted: frozenset[str], request: HttpRequest, now: dt.datetime
+) -> dict[str, Any]:
     before = _moment(request.GET.get("before", "")) or now + dt.timedelta(days=1)
-    entries = chronicle(subject, before=before, sensitive=bool(request.user.is_superuser))
+    entries = chronicle(subject, granted=granted, before=before, sensitive=bool(request.user.is_superuser))
     older = entries[-1].at.isoformat() if len(entries) == PAGE else ""
     return {"entries": entries, "older": older, "first_page": "before" not in request.GET}
 

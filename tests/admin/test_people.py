@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
@@ -97,7 +98,11 @@ def test_somebody_is_looked_up_by_a_whole_identifier_and_never_by_a_part(ada: Fr
 
 def test_what_a_sensitive_event_holds_is_masked(ada: Front) -> None:
     Event.objects.filter(name="Order Completed").update(purposes=["personalization", "sensitive"])
-    assert "trail-socks" not in page_of(ada, PUBLISHERS).content.decode()
+    assert "trail-socks" not in page_of(ada, None).content.decode()  # it needs that purpose in addition
+    ada.decide(sensitive=True)
+    shown = page_of(ada, PUBLISHERS).content.decode()
+    assert "Order Completed" in shown
+    assert "trail-socks" not in shown
     assert "trail-socks" in page_of(ada, None).content.decode()
 
 
@@ -132,6 +137,25 @@ def test_live_events_show_people_by_pseudonym_and_what_was_dropped(ada: Front) -
     only = client.get(reverse("admin:personalization_event_live_json"), {"name": "Order Completed"}).json()
     assert {one["name"] for one in only["events"]} == {"Order Completed"}
     assert client_of(AUTHORS).get(reverse("admin:personalization_event_live_json")).status_code == 403
+    assert (
+        AccessLog.objects.filter(kind="sample_seen").count() == 1
+    )  # who goes on looking is on record once a minute
+    with time_machine.travel(timezone.now() + dt.timedelta(minutes=2), tick=False):
+        client.get(reverse("admin:personalization_event_live_json"))
+    assert AccessLog.objects.filter(kind="sample_seen").count() == 2
+
+
+def test_what_is_sealed_nobody_of_the_office_reads(ada: Front) -> None:
+    """For ten minutes it can be had back; nothing reads it in between, and that includes people."""
+    tasks.sweep()
+    live = reverse("admin:personalization_event_live_json")
+    assert client_of(PUBLISHERS).get(live).json()["events"]
+    assert any(entry.kind == "event" for entry in page_of(ada).context["entries"])
+    body = {"purposes": {"personalization": False}, "notice": ada.notice(), "seal": True}
+    assert ada.change(body, headers={"X-Visitor": ada.token or ""}).status_code == 200
+    assert Event.objects.filter(subject_key=ada.visitor).exists()
+    assert client_of(PUBLISHERS).get(live).json()["events"] == []
+    assert {entry.kind for entry in page_of(ada).context["entries"]} == {"consent"}
 
 
 def test_the_catalogue_tells_what_came_and_takes_a_schema(ada: Front) -> None:
