@@ -72,6 +72,8 @@ TARGETS = {
     "consent_gates": 0.9,
     "rule_four_conditions": 3.0,
     "ingest": 0.5,
+}
+AT_FULL_SIZE = {  # a set pays off where there is much of it
     "segments_set": 3.0,
     "segments_set_by_hand": 1 / 1.5,
     "behaviour_set": 3.0,
@@ -111,10 +113,11 @@ def _measure(sizes: Sizes, parts: Sequence[str]) -> int:
             said.append(f"a compiled rule of four conditions takes {1e6 / result.rate:.2f} µs")
     for sentence in said:
         print(sentence)
+    targets = TARGETS | (AT_FULL_SIZE if sizes is SIZES["full"] else {})
     missed = [
         f"{one.name} {one.ratio:.2f} < {least}"
         for one in results
-        if one.ratio < (least := TARGETS.get(one.name, 0))
+        if one.ratio < (least := targets.get(one.name, 0))
     ]
     print(f"below its target: {', '.join(missed)}" if missed else "every ratio that has a target reaches it")
     print(f"{time.monotonic() - started:.0f} s; {RESULTS.relative_to(Path.cwd())}")
