@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 NECESSARY = "necessary"
+SENSITIVE = "sensitive"  # needed in addition, never enough alone
 
 
 @dataclass(frozen=True, slots=True)

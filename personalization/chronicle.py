@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
+from consent.gates import SENSITIVE
 from consent.merging import everyone_in
 from consent.models import ConsentEvent
-from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import Event, Exposure, SegmentChange
 
 PAGE: Final = 50

@@ -13,10 +13,10 @@ from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_noop as N_
 from django.utils.translation import ngettext
 
+from consent.gates import SENSITIVE
 from consent.holders import Holder
 from consent.hot_store import hot_store
 from personalization import exposures, forgetting, joining, knowledge, told, triggers
-from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import (
     Event,
     Exposure,

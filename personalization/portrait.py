@@ -13,11 +13,10 @@ from typing import Any, Final
 from cms.language.evaluate import WITHHELD
 from cms.language.vocabulary import CONTEXT
 from cms.models import Site
-from consent.gates import Gates
+from consent.gates import SENSITIVE, Gates
 from personalization.directory import Directory, memberships
 from personalization.facts import HERE, PAGES, count_scores, cut
 from personalization.folding import gates_of_subjects
-from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import Event
 from personalization.profiles import current
 from personalization.segments.directory import directory_of

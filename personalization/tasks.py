@@ -16,7 +16,7 @@ from personalization.lanes import backfill, catch_up, fall_due
 from personalization.plans import announce_epoch
 from personalization.profiles import sweep_snapshots
 from personalization.segments.directory import rebuild
-from personalization.segments.refresh import refresh, refresh_changed, refresh_daily
+from personalization.segments.refresh import refresh_changed, refresh_daily
 from personalization.segments.sizes import note_sizes
 
 TRIGGERS: Final = 1_000  # pieces of work that one call does; messages do not wait for more
@@ -96,13 +96,6 @@ def store_exposures() -> int:
     while found := exposures.store():
         moved += found
     return moved
-
-
-@shared_task
-def refresh_all_segments() -> int:
-    """Look at everybody as a set, in case anything was missed; return in how many sites it ran."""
-    runs = [refresh(site, now=timezone.now()) for site in Site.objects.all()]
-    return sum(run is not None for run in runs)
 
 
 @shared_task

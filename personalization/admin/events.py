@@ -26,14 +26,13 @@ from cms.admin.notes import badge, when
 from cms.forms import SiteForm
 from cms.models.site import current_site
 from consent import access_log
-from consent.gates import CLOSED
+from consent.gates import CLOSED, SENSITIVE
 from consent.models import AccessLog, Purpose
 from personalization.admin.declared import RebuildingAdmin
 from personalization.chronicle import may_be_read, spelled
 from personalization.events import forget_declared
 from personalization.folding import gates_of_subjects
 from personalization.ingest.catalogue import schema_problem
-from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import Event, EventCount, EventType
 from personalization.segments.uses import segments_that_ask
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cms.fields import as_date
-from consent.gates import Gates
+from consent.gates import SENSITIVE, Gates
 from personalization.devices import device_of
 from personalization.fold import DEVICE
 from personalization.ingest.catalogue import DeclaredEvent
@@ -20,7 +20,6 @@ from personalization.ingest.message import Message
 
 # What an event may be used for, unless the catalogue of events says otherwise.
 EVENT_PURPOSES: Final = frozenset({"analytics", "personalization", "profiling"})
-SENSITIVE: Final = "sensitive"  # needed in addition, never enough alone
 FUTURE: Final = dt.timedelta(hours=24)
 MAX_TEXT: Final = 1_000  # characters of a trait
 MAX_ENTRIES: Final = 200  # of a list

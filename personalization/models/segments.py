@@ -9,6 +9,7 @@ from simple_history.models import HistoricalRecords
 
 from cms.keys import key_field
 from cms.models import Site
+from consent.gates import SENSITIVE
 
 TRAIT_TYPES = ("text", "number", "boolean", "date", "list")
 
@@ -33,7 +34,6 @@ def label_field() -> "models.JSONField[Any, Any]":
 
 
 PAGES: Final = "personalization"
-SENSITIVE: Final = "sensitive"  # needed in addition, never enough alone
 
 
 class Trait(models.Model):

@@ -20,11 +20,11 @@ from cms.language.parse import parse
 from cms.language.vocabulary import CONTEXT, Fact, SegmentName, Vocabulary
 from cms.models import Block, Site
 from cms.pages import rule_problems
+from consent.gates import SENSITIVE
 from consent.hints import hint
 from personalization.directory import Directory as CompiledDirectory
 from personalization.directory import base_name, compile_directory
 from personalization.events import event_names
-from personalization.ingest.pipeline import SENSITIVE
 from personalization.models import Attribute, Directory, ItemSales, Segment, Trait
 from personalization.scoring import score_problems
 from personalization.stored_rules import compile_stored

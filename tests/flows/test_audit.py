@@ -112,9 +112,9 @@ def test_every_store_that_can_be_compared_is_planted_here() -> None:
     }  # triggers: registered by code, below
 
 
-def test_work_for_somebody_who_allowed_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triggers, "_triggers", {})
-    triggers.on_entry("loyal", "some.task", name="audited", purpose="personalization")
+def test_work_for_somebody_who_allowed_nothing_is_found(request: pytest.FixtureRequest) -> None:
+    trigger = triggers.on_entry("loyal", "some.task", name="audited", purpose="personalization")
+    request.addfinalizer(lambda: triggers.forget(trigger))
     who = uuid.UUID(str(agreed(analytics=True).visitor))
     TriggerRun.objects.create(
         trigger="audited", change=1, segment=loyal(), subject_key=who, entered=True, at=NOW, next_at=NOW
