@@ -165,7 +165,14 @@ def _payload(how: How, choices: Mapping[str, bool]) -> dict[str, Any]:
 
 def _check_age(row: ConsentState | None, choices: Mapping[str, bool], how: How) -> None:
     """Refuse a yes that somebody of this age cannot give alone (GDPR, article 8)."""
-    band = how.age_band or (row.subject.age_band if row is not None else "")
+    known = row.subject.age_band if row is not None else ""
+    if AGES.get(how.age_band, 0) > AGES.get(
+        known, 99
+    ):  # whoever asks may say so, and need not be older than yesterday
+        raise DecisionError(
+            "age_known", "age_band", f"This person is known as '{known}'; a claim does not make older."
+        )
+    band = how.age_band or known
     if band not in AGES or how.guardian:
         return
     wanted = [key for key, allowed in choices.items() if allowed]

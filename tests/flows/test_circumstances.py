@@ -77,6 +77,8 @@ def test_who_is_known_to_be_a_child_stays_one_and_can_always_refuse() -> None:
     assert choose(front, purposes={"analytics": True}, age_band="child").status_code == 200
     refused = choose(front)
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "guardian_needed")
+    older = choose(front, age_band="adult")
+    assert (older.status_code, older.json()["errors"][0]["code"]) == (400, "age_known")
     assert choose(front, purposes={"personalization": False}).status_code == 200
     page = front.get("/privacy/")
     assert page.status_code == 200
