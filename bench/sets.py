@@ -207,15 +207,27 @@ _GRANTED = "c.state ->> 'personalization' = 'granted'"
 
 def attribute_benchmarks(*, rounds: int) -> list[Result]:
     """Measure profiles a second over fifty segments by attributes."""
-    rules = _attribute_rules()
-    ids = _make_segments("bench_a", [rule for rule, _ in rules])
+    return _by_conditions("segments_set", "bench_a", _attribute_rules(), rounds)
+
+
+def order_benchmarks(*, rounds: int) -> list[Result]:
+    """Measure profiles a second over segments by what follows what: sequences, absence, and counts by a value."""
+    rules = [(rule, f"p.subject_key IN ({people})") for rule, people in _order_rules()]
+    return _by_conditions("sequence_set", "bench_o", rules, rounds)
+
+
+def _by_conditions(
+    name: str, prefix: str, rules: Sequence[tuple[dict[str, Any], str]], rounds: int
+) -> list[Result]:
+    """Measure rules as a set against the same conditions one by one, and in one statement written by hand."""
+    ids = _make_segments(prefix, [rule for rule, _ in rules])
     hand = {pk: condition for pk, (_, condition) in zip(ids, rules, strict=True)}
     one_by_one = _timed(lambda: [_one_query(pk, condition) for pk, condition in hand.items()])
     by_hand = _timed(lambda: _by_hand(hand))
     _check_same(lambda: _by_hand(hand))
     results = [
-        _compare("segments_set", "a query per segment", one_by_one, rounds),
-        _compare("segments_set_by_hand", "SQL written by hand", by_hand, rounds),
+        _compare(name, "a query per segment", one_by_one, rounds),
+        _compare(f"{name}_by_hand", "SQL written by hand", by_hand, rounds),
     ]
     Segment.objects.filter(pk__in=ids).delete()
     return results
@@ -245,22 +257,6 @@ def behaviour_benchmarks(*, rounds: int) -> list[Result]:
         _compare("behaviour_set", "a query per segment", one_by_one, rounds),
         _compare("behaviour_set_by_hand", "SQL written by hand", by_hand, rounds),
         _compare("behaviour_set_duckdb", "DuckDB, same rows, reading only", _in_duckdb(asked), rounds),
-    ]
-    Segment.objects.filter(pk__in=ids).delete()
-    return results
-
-
-def order_benchmarks(*, rounds: int) -> list[Result]:
-    """Measure profiles a second over segments by what follows what: sequences, absence, and counts by a value."""
-    rules = _order_rules()
-    ids = _make_segments("bench_o", [rule for rule, _ in rules])
-    hand = {pk: f"p.subject_key IN ({people})" for pk, (_, people) in zip(ids, rules, strict=True)}
-    one_by_one = _timed(lambda: [_one_query(pk, condition) for pk, condition in hand.items()])
-    by_hand = _timed(lambda: _by_hand(hand))
-    _check_same(lambda: _by_hand(hand))
-    results = [
-        _compare("sequence_set", "a query per segment", one_by_one, rounds),
-        _compare("sequence_set_by_hand", "SQL written by hand", by_hand, rounds),
     ]
     Segment.objects.filter(pk__in=ids).delete()
     return results

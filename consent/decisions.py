@@ -164,17 +164,14 @@ def _payload(how: How, choices: Mapping[str, bool]) -> dict[str, Any]:
 
 
 def _check_age(row: ConsentState | None, choices: Mapping[str, bool], how: How) -> None:
-    """Refuse a yes that somebody of this age cannot give alone (GDPR, article 8)."""
+    """Refuse a yes that somebody of this age cannot give alone (GDPR, article 8), and a claim to be older than known."""
     known = row.subject.age_band if row is not None else ""
-    if AGES.get(how.age_band, 0) > AGES.get(
-        known, 99
-    ):  # whoever asks may say so, and need not be older than yesterday
-        raise DecisionError(
-            "age_known", "age_band", f"This person is known as '{known}'; a claim does not make older."
-        )
     band = how.age_band or known
     if band not in AGES or how.guardian:
         return
+    if known in AGES and AGES[band] > AGES[known]:
+        sentence = f"This person is known as '{known}'; a claim does not make older."
+        raise DecisionError("age_known", "age_band", sentence)
     wanted = [key for key, allowed in choices.items() if allowed]
     for purpose in Purpose.objects.filter(site_id=how.site_id, key__in=wanted, min_age__gt=AGES[band]):
         sentence = (
