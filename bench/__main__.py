@@ -78,6 +78,8 @@ AT_FULL_SIZE = {  # a set pays off where there is much of it
     "segments_set_by_hand": 1 / 1.5,
     "behaviour_set": 3.0,
     "behaviour_set_by_hand": 1 / 1.5,
+    "sequence_set": 3.0,
+    "sequence_set_by_hand": 1 / 1.5,
 }
 
 

@@ -33,6 +33,8 @@ TRAITS = {
 }
 ATTRIBUTE_SEGMENTS = 50
 
+Run = Callable[[dt.datetime], Any]  # decides segments as of a moment
+
 _PEOPLE = """
 WITH made AS (SELECT gen_random_uuid() AS id, n FROM generate_series(1, %(count)s) n),
 subjects AS (
@@ -222,9 +224,9 @@ def _by_conditions(
     """Measure rules as a set against the same conditions one by one, and in one statement written by hand."""
     ids = _make_segments(prefix, [rule for rule, _ in rules])
     hand = {pk: condition for pk, (_, condition) in zip(ids, rules, strict=True)}
-    one_by_one = _timed(lambda: [_one_query(pk, condition) for pk, condition in hand.items()])
-    by_hand = _timed(lambda: _by_hand(hand))
-    _check_same(lambda: _by_hand(hand))
+    one_by_one = _timed(lambda now: [_one_query(pk, condition, now) for pk, condition in hand.items()])
+    by_hand = _timed(lambda now: _by_hand(hand, now))
+    _check_same(lambda now: _by_hand(hand, now))
     results = [
         _compare(name, "a query per segment", one_by_one, rounds),
         _compare(f"{name}_by_hand", "SQL written by hand", by_hand, rounds),
@@ -250,9 +252,10 @@ def behaviour_benchmarks(*, rounds: int) -> list[Result]:
         f"LEFT JOIN (SELECT subject_key, {tests} FROM personalization_event WHERE {_USABLE}"
         " AND happened_at > now() - interval '30 days' GROUP BY subject_key) d ON d.subject_key = p.subject_key"
     )
-    one_by_one = _timed(lambda: [_one_query(pk, condition) for pk, condition in apart.items()])
-    by_hand = _timed(lambda: _by_hand({pk: f"d.t{pk}" for pk in asked}, together))
-    _check_same(lambda: _by_hand({pk: f"d.t{pk}" for pk in asked}, together))
+    tested = {pk: f"d.t{pk}" for pk in asked}
+    one_by_one = _timed(lambda now: [_one_query(pk, condition, now) for pk, condition in apart.items()])
+    by_hand = _timed(lambda now: _by_hand(tested, now, together))
+    _check_same(lambda now: _by_hand(tested, now, together))
     results = [
         _compare("behaviour_set", "a query per segment", one_by_one, rounds),
         _compare("behaviour_set_by_hand", "SQL written by hand", by_hand, rounds),
@@ -345,17 +348,19 @@ def _make_segments(prefix: str, rules: Sequence[dict[str, Any]]) -> list[int]:
     rebuild(site)
     Profile.objects.update(segments=[])
     ids = list(Segment.objects.filter(site=site).order_by("position").values_list("pk", flat=True))
-    _pass()
+    _pass(dt.datetime.now(dt.UTC))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE) personalization_profile")
     return ids
 
 
-def _check_same(by_hand: Callable[[], Any]) -> None:
-    """End where the rules as written and the SQL of the baseline put different people into a segment."""
+def _check_same(by_hand: Run) -> None:
+    """End where the rules as written and the SQL of the baseline put different people into a segment, at one moment."""
+    now = dt.datetime.now(dt.UTC)
+    _pass(now)
     ours = _members()
     Profile.objects.update(segments=[])
-    by_hand()
+    by_hand(now)
     if (theirs := _members()) != ours:
         different = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
         raise SystemExit(f"The baseline finds other people in the segments {different}.")
@@ -371,18 +376,18 @@ def _members() -> dict[int, tuple[int, str]]:
         return {segment: (number, digest) for segment, number, digest in cursor.fetchall()}
 
 
-def _pass() -> None:
+def _pass(now: dt.datetime) -> None:
     site = current_site()
     directory = directory_of(site)
-    _, left_over = reconcile(site, directory, segment_ids(site), told=[], now=dt.datetime.now(dt.UTC))
+    _, left_over = reconcile(site, directory, segment_ids(site), told=[], now=now)
     if left_over:
         raise SystemExit(f"Not in SQL: {[segment.key for segment in left_over]}")
 
 
-def _one_query(pk: int, condition: str) -> None:
+def _one_query(pk: int, condition: str, now: dt.datetime) -> None:
     """Decide one segment: take out who no longer belongs, put in who does."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"""
+    _execute(
+        f"""
             WITH now_in AS (
               SELECT p.subject_key, coalesce({_GRANTED} AND ({condition}), FALSE) AS inside
               FROM personalization_profile p LEFT JOIN consent_consentstate c ON c.subject_id = p.subject_key
@@ -391,16 +396,18 @@ def _one_query(pk: int, condition: str) -> None:
               THEN ARRAY(SELECT s FROM unnest(p.segments || {pk}::bigint) s ORDER BY s)
               ELSE array_remove(p.segments, {pk}::bigint) END
             FROM now_in n WHERE n.subject_key = p.subject_key AND inside <> (p.segments @> ARRAY[{pk}::bigint])
-        """)
+        """,
+        now,
+    )
 
 
-def _by_hand(hand: dict[int, str], more: str = "") -> None:
+def _by_hand(hand: dict[int, str], now: dt.datetime, more: str = "") -> None:
     """Decide all segments in one statement, as somebody would write it who knows these rules."""
     named = ", ".join(
         f"CASE WHEN {condition} THEN {pk}::bigint END" for pk, condition in sorted(hand.items())
     )
-    with connection.cursor() as cursor:
-        cursor.execute(f"""
+    _execute(
+        f"""
             WITH now_in AS MATERIALIZED (
               SELECT p.subject_key, p.segments AS before,
                      CASE WHEN {_GRANTED} THEN array_remove(ARRAY[{named}], NULL) ELSE '{{}}' END AS after
@@ -410,15 +417,22 @@ def _by_hand(hand: dict[int, str], more: str = "") -> None:
               WHERE n.subject_key = p.subject_key AND n.after <> n.before RETURNING 1
             )
             SELECT s, count(*), (SELECT count(*) FROM changed) FROM now_in, unnest(after) s GROUP BY s
-        """)
-        cursor.fetchall()
+        """,
+        now,
+    )
 
 
-def _timed(run: Callable[[], Any]) -> Rate:
+def _execute(sql: str, now: dt.datetime) -> None:
+    """Run what was written by hand, as of a moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.replace("now()", f"'{now.isoformat()}'::timestamptz"))
+
+
+def _timed(run: Run) -> Rate:
     def measure() -> float:
         _change_some()
         started = time.perf_counter()
-        run()
+        run(dt.datetime.now(dt.UTC))
         return Profile.objects.count() / (time.perf_counter() - started)
 
     return measure

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from django.db import connection
 
-from cms.language.behaviour import compile_behaviour
 from cms.language.nodes import Did
 from cms.language.nodes import Sequence as SequenceNode
 from cms.language.sql import UNKNOWN, Column, NotInSql, Parameters, to_sql
@@ -22,7 +21,8 @@ from cms.language.vocabulary import CONTEXT, DAYS_AGO
 from cms.models import Site
 from consent.purposes import closing_of
 from personalization.directory import CompiledSegment, Directory
-from personalization.segments.behaviour_sql import NOW, Query, is_plain
+from personalization.segments.behaviour_sql import NOW, Events
+from personalization.segments.passes import Passes
 
 _COLUMNS: Final = {
     "features.orders": Column("p.orders::double precision", "number"),
@@ -51,12 +51,10 @@ class Statement:
         self.parameters = Parameters()
         self.site_id = site_id
         self.only_some = only_some
-        self.behaviours = Query(self.parameters, site_id=site_id, only_some=only_some)
+        self.behaviours = Passes(Events(self.parameters, site_id=site_id, only_some=only_some))
         self.facts: dict[str, Column] = {}
         self.expressions: dict[str, str] = {}  # where a fact stands → how it is worked out
         self.purposes: dict[str, str] = {}
-        self.tables: dict[str, tuple[str, str]] = {}  # behaviour key → (name, query)
-        self.counted: dict[str, tuple[str, Did]] = {}  # behaviour key → (name in the shared pass, node)
         self.needed = {key for segment in directory.stored for key in segment.needs}
         self.truths: dict[str, str] = {}  # segment key → its expression
         self.levels: list[str] = []
@@ -115,14 +113,7 @@ class Statement:
         return self.truths[key]
 
     def behaviour(self, node: Did | SequenceNode) -> str:
-        nothing = "TRUE" if compile_behaviour(node).empty[0].truth else "FALSE"
-        if isinstance(node, Did) and is_plain(node):
-            name = self.counted.setdefault(node.key, (f"t{len(self.counted)}", node))[0]
-            return f"coalesce(d.{name}, {nothing})"
-        known = self.tables.get(node.key)
-        if known is None:
-            known = self.tables[node.key] = (f"b{len(self.tables)}", self.behaviours.write(node))
-        return f"coalesce({known[0]}.truth, {nothing})"
+        return self.behaviours.truth(node)
 
     def purpose(self, key: str) -> str:
         """Return whether a purpose is granted: decided so, not expired, not refused by a kept signal."""
@@ -160,11 +151,8 @@ class Statement:
         parts = ["personalization_profile p"]
         parts += [
             f"LEFT JOIN ({query}) {name} ON {name}.subject_key = p.subject_key"
-            for name, query in self.tables.values()
+            for name, query in self.behaviours.tables()
         ]
-        if self.counted:
-            query = self.behaviours.together(dict(self.counted.values()))
-            parts.append(f"LEFT JOIN ({query}) d ON d.subject_key = p.subject_key")
         parts.append("LEFT JOIN consent_consentstate c ON c.subject_id = p.subject_key")
         if facts:
             parts.append(f"CROSS JOIN LATERAL (SELECT {facts} OFFSET 0) f")

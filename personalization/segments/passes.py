@@ -1,0 +1,70 @@
+"""What everybody did, in as few readings of the events as there are kinds of question. PURE text.
+
+Plain counts share one pass, counts by the values of a property another, and so do sequences; what is asked of a running
+session has a table of its own. In: behaviours, one after the other. Out: where the truth of each stands, and the tables
+to join.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cms.language.behaviour import compile_behaviour
+from cms.language.behaviour.reading import SESSION
+from cms.language.nodes import Did, Sequence
+from personalization.segments import counting_sql, following_sql
+from personalization.segments.behaviour_sql import Events
+
+MOST: Final = 50  # behaviours in a pass: a query of PostgreSQL has at most 1,664 columns
+
+_Writer = Callable[[Events, dict[str, Any]], str]
+
+
+@dataclass(slots=True)
+class _Pass:
+    name: str
+    write: _Writer
+    asked: dict[str, Did | Sequence] = field(default_factory=dict)  # by column
+
+
+class Passes:
+    """Behaviours, and the passes that answer them."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self._truths: dict[str, str] = {}  # behaviour key → its expression
+        self._open: dict[Hashable, _Pass] = {}
+        self._passes: list[_Pass] = []
+
+    def truth(self, node: Did | Sequence) -> str:
+        """Return the expression of a behaviour; who is in no table did nothing that counts."""
+        known = self._truths.get(node.key)
+        if known is None:
+            group, write = _kind(node)
+            shared = self._open.get(group)
+            if shared is None or len(shared.asked) == MOST:
+                shared = self._open[group] = _Pass(f"b{len(self._passes)}", write)
+                self._passes.append(shared)
+            column = f"t{len(self._truths)}"
+            shared.asked[column] = node
+            nothing = "TRUE" if compile_behaviour(node).empty[0].truth else "FALSE"
+            known = self._truths[node.key] = f"coalesce({shared.name}.{column}, {nothing})"
+        return known
+
+    def tables(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and the query of every pass."""
+        for one in self._passes:
+            yield one.name, one.write(self.events, one.asked)
+
+
+def _kind(node: Did | Sequence) -> tuple[Hashable, _Writer]:
+    """Return with which others a behaviour shares a pass, and what writes it."""
+    if isinstance(node, Sequence):
+        return ("follows", node.by), following_sql.following
+    if node.within == SESSION:
+        return node.key, counting_sql.in_session
+    if node.by:
+        return ("by", node.by), counting_sql.by_value
+    if node.aggregate == "distinct":
+        return ("different", node.of), counting_sql.different
+    return "plain", counting_sql.plain
