@@ -29,7 +29,7 @@ class Scene:
     items: Mapping[str, Item]
     declared_default: Callable[[Placeholder], str]
     attribute: Callable[[str, Sequence[str]], Sequence[tuple[str, Any]]]
-    recommend: Callable[[Component, Mapping[str, Any]], tuple[str | None, str]]
+    recommend: Callable[[Component, Mapping[str, Any]], tuple[Item | None, str]]
     by: Callable[[str], Behaviour | None]  # the behaviour whose value a segment is about
 
 
@@ -51,7 +51,7 @@ class TextHole:
         """Return the placeholder's text for these facts."""
         inside = facts.get("segments") or {}
         if self.placeholder.root == "by":
-            value = _value_of(self.by, facts) if inside.get(self.placeholder.name) is True else None
+            value = value_of(self.by, facts) if inside.get(self.placeholder.name) is True else None
         elif self.fact is None:
             value = next((value for key, value in self.candidates if inside.get(key) is True), None)
         else:
@@ -66,7 +66,7 @@ class TextHole:
         return orjson.dumps(self.text(facts))[1:-1]
 
 
-def _value_of(behaviour: Behaviour | None, facts: Mapping[str, Any]) -> str | None:
+def value_of(behaviour: Behaviour | None, facts: Mapping[str, Any]) -> str | None:
     """Return the value for which a behaviour holds now, such as the category that somebody keeps looking at."""
     timeline = facts.get(behaviour.key) if behaviour is not None else None
     moment = moments.micros(facts)
@@ -83,8 +83,7 @@ class ComponentHole:
     scene: Scene
 
     def chosen(self, facts: Mapping[str, Any]) -> tuple[list[Item], str]:
-        key, reason = self.scene.recommend(self.component, facts)
-        item = self.scene.items.get(key or "")
+        item, reason = self.scene.recommend(self.component, facts)
         return ([item] if item else []), reason
 
     def json(self, facts: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ import orjson
 
 from cms.language.behaviour import Behaviour
 from cms.language.behaviour.durations import duration
-from cms.language.evaluate import WITHHELD, Program
+from cms.language.evaluate import Program
 from cms.language.nodes import fields as rule_fields
 from cms.language.nodes import segment_keys
 from cms.language.text import Component, Placeholder
@@ -24,6 +24,7 @@ from personalization.directory import CompiledSegment, Directory, base_name
 from personalization.facts import Here
 from personalization.fragments import ComponentHole, Fragment, Item, Scene, TextHole, Writer, missing, parsed
 from personalization.pacing import OFFERS, Limit, Rotation, cap_of, rotation_of
+from personalization.recommending import COMPONENT_PURPOSE, FAVOURITE_CATEGORY, Find, Recommender
 from personalization.scoring import Score
 from personalization.stored_rules import compile_stored
 
@@ -45,8 +46,6 @@ CONTEXT_HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
 CLOCK_FACTS: Final = frozenset({"context.hour", "context.weekday", "context.time"})
 MAX_ASSEMBLIES: Final = 64  # a page rarely has more permutations in use
 SCORES: Final = "scores."
-FAVOURITE_CATEGORY: Final = "features.favourite_category"
-COMPONENT_PURPOSE: Final = "personalization"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,15 +252,25 @@ class StoredPlan:
 
 
 def bind(
-    stored: StoredPlan, *, directory: Directory, items: Mapping[str, Item], tag: Callable[[str], str]
+    stored: StoredPlan,
+    *,
+    directory: Directory,
+    items: Mapping[str, Item],
+    find: Find,
+    tag: Callable[[str], str],
 ) -> BoundPlan:
-    """Make a stored plan executable; `tag` makes cache tags opaque."""
-    return _Binder(stored, directory, items, tag).bind()
+    """Make a stored plan executable; `find` looks for items that nobody could name before, `tag` makes cache tags opaque."""
+    return _Binder(stored, directory, items, find, tag).bind()
 
 
 class _Binder:
     def __init__(
-        self, stored: StoredPlan, directory: Directory, items: Mapping[str, Item], tag: Callable[[str], str]
+        self,
+        stored: StoredPlan,
+        directory: Directory,
+        items: Mapping[str, Item],
+        find: Find,
+        tag: Callable[[str], str],
     ) -> None:
         self.stored = stored
         self.program = stored.program
@@ -269,7 +278,8 @@ class _Binder:
         self.items = items
         self.tag = tag
         self.locale: str = stored.program["page"]["locale"]
-        self.scene = Scene(self.locale, items, self.declared_default, self.attribute, self.recommend, self.by)
+        recommend = Recommender(directory, items, find).choose
+        self.scene = Scene(self.locale, items, self.declared_default, self.attribute, recommend, self.by)
 
     def bind(self) -> BoundPlan:
         placements = tuple(self.placement(p) for p in self.program["placements"])
@@ -388,6 +398,7 @@ class _Binder:
         texts = [hole for hole in holes if isinstance(hole, TextHole)]
         keys |= {key for hole in texts for key, _ in hole.candidates}
         keys |= {hole.placeholder.name for hole in texts if hole.placeholder.root == "by"}
+        keys |= {hole.component.of for hole in holes if isinstance(hole, ComponentHole) and hole.component.of}
         keys |= {
             name.removeprefix(SCORES)
             for rule in rules
@@ -402,7 +413,7 @@ class _Binder:
         names = {name for rule in rules for name in rule.reads.facts}
         names |= {name for segment in segments for name in segment.reads}
         names |= {h.placeholder.fact for h in holes if isinstance(h, TextHole) and h.placeholder.fact}
-        if any(isinstance(hole, ComponentHole) for hole in holes):
+        if any(isinstance(hole, ComponentHole) and not hole.component.of for hole in holes):
             names.add(FAVOURITE_CATEGORY)
         return self.known(names)
 
@@ -419,13 +430,17 @@ class _Binder:
         found: set[str] = set()
         for hole in holes:
             if isinstance(hole, ComponentHole):
-                found.add(COMPONENT_PURPOSE)
+                found |= self.component_purposes(hole.component)
             elif hole.placeholder.root == "attribute":
                 for key, _ in hole.candidates:
                     found |= self.directory.segments[key].purposes
             else:
                 found |= {p for fact in self.known([hole.placeholder.fact]) for p in fact.purposes}
         return frozenset(found)
+
+    def component_purposes(self, component: Component) -> frozenset[str]:
+        segment = self.directory.segments.get(component.of or "")
+        return frozenset({COMPONENT_PURPOSE}) | (segment.purposes if segment else frozenset())
 
     def boundaries(self, placements: Sequence[BoundPlacement]) -> tuple[float, ...]:
         moments = {m for p in placements for v in p.variants for m in (v.starts, v.ends) if m is not None}
@@ -449,18 +464,6 @@ class _Binder:
         """Return the behaviour whose value a segment is about."""
         segment = self.directory.segments.get(key)
         return segment.by if segment is not None else None
-
-    def recommend(self, component: Component, facts: Mapping[str, Any]) -> tuple[str | None, str]:
-        """Choose an item: the most bought of the favourite category, else the most bought, else the default."""
-        favourite = facts.get(FAVOURITE_CATEGORY, WITHHELD)
-        if favourite is WITHHELD:
-            return component.default, "no_consent"
-        best = self.directory.bestsellers.get(component.type)
-        if best and favourite in best.by_category:
-            return best.by_category[favourite], "matched"
-        if best and best.overall:
-            return best.overall, "matched"
-        return component.default, "default"
 
 
 def _rule(stored: Any) -> Program | None:

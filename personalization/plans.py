@@ -24,14 +24,17 @@ from cms.compiler import locale_chain
 from cms.fields import parse_fields
 from cms.language.text import parse_text
 from cms.models import Block, Plan, Site
+from config.errors import DATABASE_AWAY
 from consent.hot_store import Unavailable, hot_store
 from personalization.directory import Directory, compile_directory
 from personalization.fragments import Item, RichText
 from personalization.models import Directory as StoredDirectory
 from personalization.plan import BoundPlan, StoredPlan, bind, item_keys
+from personalization.recommending import Find
 
 log = logging.getLogger(__name__)
 MAX_PATHS = 5_000
+FOUND_ITEMS: Final = 1_000  # per plan
 MAX_LANGUAGES: Final = 200  # characters of Accept-Language that are looked at
 EPOCH_KEY: Final = "epoch"
 EPOCH_TTL_SECONDS = 60.0
@@ -218,8 +221,33 @@ def stored_plan(row: Plan) -> StoredPlan:
 
 def bind_stored(stored: StoredPlan, *, directory: Directory, site: SiteFacts) -> BoundPlan:
     """Bind a plan to the directory and to the items that it may show."""
-    items = load_items(site, item_keys(stored.program, directory), locale=stored.program["page"]["locale"])
-    return bind(stored, directory=directory, items=items, tag=opaque)
+    locale = stored.program["page"]["locale"]
+    items = load_items(site, item_keys(stored.program, directory), locale=locale)
+    return bind(stored, directory=directory, items=items, find=item_finder(site, locale), tag=opaque)
+
+
+def item_finder(site: SiteFacts, locale: str) -> Find:
+    """Return what looks for live items of a catalogue, and remembers the last thousand answers.
+
+    It lives as long as the plan that it is bound to, which ends when the catalogue changes. A request that meets an item
+    first costs one query; where the database is away, the component shows its default.
+    """
+
+    @lru_cache(maxsize=FOUND_ITEMS)
+    def read(type_key: str, key: str) -> Item | None:
+        live = Block.objects.filter(
+            site=site.id, key=key, live=True, type__key=type_key, type__catalogue=True
+        )
+        return load_items(site, [key], locale=locale).get(key) if live.exists() else None
+
+    def find(type_key: str, key: str) -> Item | None:
+        try:
+            return read(type_key, key)
+        except DATABASE_AWAY:
+            log.warning("An item was not looked up, its default is shown: the database is away.")
+            return None
+
+    return find
 
 
 def load_items(site: SiteFacts, keys: Iterable[str], *, locale: str) -> dict[str, Item]:

@@ -15,7 +15,7 @@ from personalization.assemble import Decision
 from personalization.directory import CompiledSegment, base_name
 from personalization.facts import HERE, PAGES
 from personalization.fragments import ComponentHole, Hole, TextHole
-from personalization.plan import FAVOURITE_CATEGORY
+from personalization.recommending import FAVOURITE_CATEGORY
 from personalization.stored_rules import judge
 from personalization.visitor import BEHAVIOUR
 
@@ -145,7 +145,11 @@ class _Found:
             self.segment(key)
 
     def recommendation(self, hole: ComponentHole) -> None:
-        """Note the favourite category where it changed what is recommended."""
+        """Note the segment that a component is of, or the favourite category where it changed what is recommended."""
+        if hole.component.of:
+            if self.members.get(hole.component.of) is True:
+                self.segment(hole.component.of)
+            return
         if self.facts.get(FAVOURITE_CATEGORY, WITHHELD) is WITHHELD:
             return
         if hole.chosen(self.facts)[0] != hole.chosen(_NO_FAVOURITE)[0]:

@@ -1,7 +1,7 @@
 """Rich text: which HTML may be stored, and how components are spelled in it.
 
 Goes in: HTML as an editor wrote it, at most 64 kB. Comes out: clean HTML in which every component is
-``<tessera-product type="…" default="…"></tessera-product>``. Rules: the sanitizer has the last word; cleaning twice
+``<tessera-product type="…" of="…" default="…"></tessera-product>``. Rules: the sanitizer has the last word; cleaning twice
 changes nothing; a component that does not exist is an error, never dropped in silence.
 """
 
@@ -42,7 +42,7 @@ TAGS: Final = frozenset(
 ATTRIBUTES: Final[Mapping[str, set[str]]] = {
     "a": {"href", "title", "target"},
     "img": {"src", "alt", "width", "height"},
-    "tessera-product": {"type", "default"},
+    "tessera-product": {"type", "of", "default"},
 }
 
 _COMPONENT: Final = re.compile(
@@ -78,7 +78,7 @@ def spell_components(html: str) -> str:
 
 def component_tag(given: Mapping[str, str]) -> str:
     """Return the stored spelling of a product component; attribute values stay escaped as they are."""
-    quoted = "".join(f' {name}="{given[name]}"' for name in ("type", "default") if name in given)
+    quoted = "".join(f' {name}="{given[name]}"' for name in ("type", "of", "default") if name in given)
     return f"<tessera-product{quoted}></tessera-product>"
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cms.language.rich import COMPONENTS, attributes
+from cms.language.vocabulary import SEGMENT_BY
 
 _PLACEHOLDER: Final = re.compile(r"\{\{[^{}]*\}\}", re.DOTALL)
 _SCAN: Final = re.compile(
@@ -27,11 +28,20 @@ _COMPONENT: Final = re.compile(r"<(tessera-product)\b([^<>]*)></tessera-product>
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A personalized element in a rich text; ``default`` is the key of the block shown when nothing is known."""
+    """A personalized element in a rich text.
+
+    ``default`` is the key of the block shown when nothing is known; ``of`` is the key of a segment whose item is shown.
+    """
 
     name: str
     type: str
     default: str | None = None
+    of: str | None = None
+
+    @property
+    def fact(self) -> str | None:
+        """Return the fact whose value is the key of the item."""
+        return None if self.of is None else self.of.join(SEGMENT_BY)
 
 
 def tagged_placeholder(source: str) -> str | None:
@@ -59,4 +69,6 @@ def split_components(source: str) -> Iterator[str | Component]:
 
 def _component(tag: str, source: str) -> Component:
     given = {name: html.unescape(value) for name, value in attributes(source).items()}
-    return Component(COMPONENTS[tag], given.get("type", ""), given.get("default") or None)
+    return Component(
+        COMPONENTS[tag], given.get("type", ""), given.get("default") or None, given.get("of") or None
+    )

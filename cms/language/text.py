@@ -105,7 +105,7 @@ def check_text(
     """Return what is wrong with a text; a declared default must exist in the first of ``locales``, the default one."""
     problems = [problem for item in text.placeholders for problem in _check(item, vocabulary, locales)]
     components = text.components if rich else ()
-    return (*problems, *(problem for item in components for problem in _check_component(item)))
+    return (*problems, *(problem for item in components for problem in _check_component(item, vocabulary)))
 
 
 def _check(item: Placeholder, vocabulary: Vocabulary, locales: Sequence[str]) -> Iterator[Problem]:
@@ -131,9 +131,12 @@ def _check_default(
         yield Problem("placeholder_without_default", "", f"{item.source} has no default: {hint}.")
 
 
-def _check_component(item: Component) -> Iterator[Problem]:
+def _check_component(item: Component, vocabulary: Vocabulary) -> Iterator[Problem]:
     if item.type == "":
         yield Problem("component_without_type", "", f"<{item.name}> needs a type: which blocks it may show.")
+    if item.fact is not None and vocabulary.find(item.fact) is None:
+        message = f'<{item.name}> is of "{item.of}": there is no such segment of people.'
+        yield Problem("unknown_segment", "", message)
     if item.default is None:
         message = f"<{item.name}> has no default block: where nothing fits it shows nothing."
         yield Problem("component_without_default", "", message, "warning")

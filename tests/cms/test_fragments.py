@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cms.language.text import Component, Placeholder
-from personalization.fragments import RichText, Scene, Writer, materialise, merged
+from personalization.fragments import Item, RichText, Scene, Writer, materialise, merged
 
 ITEMS: Mapping[str, Any] = {
     "boots": {"type": "product", "block": "boots", "fields": {"name": 'Boots "&" <b>', "price": 99.5}},
@@ -52,8 +52,8 @@ FACTS = st.fixed_dictionaries(
 )
 
 
-def recommend(component: Component, facts: Mapping[str, Any]) -> tuple[str | None, str]:
-    return component.default, "default" if facts.get("city") else "matched"
+def recommend(component: Component, facts: Mapping[str, Any]) -> tuple[Item | None, str]:
+    return ITEMS.get(component.default or ""), "default" if facts.get("city") else "matched"
 
 
 def attribute(name: str, named: object) -> list[tuple[str, Any]]:
