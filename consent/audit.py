@@ -19,7 +19,7 @@ from consent.checkpoints import contradictions
 from consent.enforcement import ANSWERS, allowing
 from consent.holders import holders
 from consent.ledger import broken_entries
-from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
+from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose, Subject
 from consent.restores import lost
 
 
@@ -46,7 +46,15 @@ def _ledger() -> Iterator[str]:
         for row in broken_entries(subject):
             yield f"Entry {row.pk} (number {row.seq} of {subject}) does not follow from the one before."
             break  # everything behind it is in doubt
+    for row in _emptied():
+        yield f"Entry {row.pk} (number {row.seq} of {row.subject_key}) has lost its words, and nobody was erased."
     yield from contradictions({n for one in lost() for n in range(one.first, one.last + 1)})
+
+
+def _emptied() -> "QuerySet[ConsentEvent]":
+    """Return the first shredded entry of everybody who is still there: erasure leaves no subject behind."""
+    shredded = ConsentEvent.objects.filter(payload_enc=None, subject_key__in=Subject.objects.values("pk"))
+    return shredded.order_by("subject_key", "seq").distinct("subject_key")
 
 
 def _subjects() -> "QuerySet[ConsentEvent, uuid.UUID]":

@@ -129,7 +129,7 @@ def payload_of(row: ConsentEvent) -> dict[str, Any]:
 def payload_is_theirs(row: ConsentEvent) -> bool:
     """Say whether salt and payload are those that were committed to; a shredded entry has neither to compare."""
     if row.salt is None or row.payload_enc is None:
-        return True
+        return row.salt is row.payload_enc
     try:
         spelled = unseal(row.subject_key, bytes(row.payload_enc))
     except Unreadable:

@@ -6,11 +6,12 @@ that a test names only what it is about.
 
 import datetime as dt
 import io
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import orjson
+from django.db import connection
 from django.test import Client, TestCase
 from PIL import Image
 
@@ -182,3 +183,14 @@ def get_html(path: str = "/", **query: str) -> str:
 def headlines(path: str = "/", slot: str = "hero", **query: str) -> list[Any]:
     """Return the headlines that nobody sees in a slot."""
     return [item["fields"].get("headline") for item in get_page(path, **query)["slots"][slot]]
+
+
+@contextmanager
+def unprotected() -> Iterator[None]:
+    """Switch off what protects the ledger, as only somebody who owns the database could."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE consent_consentevent DISABLE TRIGGER USER")
+        yield
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE consent_consentevent ENABLE TRIGGER USER")

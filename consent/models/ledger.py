@@ -218,6 +218,13 @@ class ConsentEvent(models.Model):
             pgtrigger.Protect(name="ledger_keeps_entries", operation=pgtrigger.Delete),
             pgtrigger.ReadOnly(name="ledger_keeps_columns", exclude=["salt", "payload_enc"]),
             pgtrigger.Trigger(
+                name="ledger_shreds_only",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(new__salt__isnull=False) | pgtrigger.Q(new__payload_enc__isnull=False),
+                func="RAISE EXCEPTION 'the words of an entry can be taken away, and not changed';",
+            ),
+            pgtrigger.Trigger(
                 name="ledger_keeps_all",
                 level=pgtrigger.Statement,
                 when=pgtrigger.Before,

@@ -2,29 +2,18 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from consent.audit import audit
 from consent.decisions import How, decide
+from consent.erasure import erase
 from consent.ledger import broken_entries
 from consent.models import ConsentEvent, SubjectKey
-from tests.builders import NOW
+from tests.builders import NOW, unprotected
 
 pytestmark = pytest.mark.django_db
-
-
-@contextmanager
-def unprotected() -> Iterator[None]:
-    """Switch off what protects the ledger, as only somebody who owns the database could."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE consent_consentevent DISABLE TRIGGER USER")
-        yield
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE consent_consentevent ENABLE TRIGGER USER")
 
 
 @pytest.fixture
@@ -52,6 +41,8 @@ def test_an_untouched_chain_is_whole(subject: uuid.UUID) -> None:
     [
         "UPDATE consent_consentevent SET action = 'granted'",
         "UPDATE consent_consentevent SET at = now()",
+        "UPDATE consent_consentevent SET payload_enc = 'x'",
+        "UPDATE consent_consentevent SET salt = NULL",
         "DELETE FROM consent_consentevent",
         "TRUNCATE consent_consentevent CASCADE",
     ],
@@ -91,13 +82,23 @@ def test_swapped_entries_are_found(subject: uuid.UUID) -> None:
 
 def test_another_payload_is_found(subject: uuid.UUID) -> None:
     first, second = ConsentEvent.objects.filter(subject_key=subject, seq__in=(1, 3)).order_by("seq")
-    ConsentEvent.objects.filter(pk=first.pk).update(payload_enc=second.payload_enc)
+    with unprotected():
+        ConsentEvent.objects.filter(pk=first.pk).update(payload_enc=second.payload_enc)
     assert broken(subject) == [1]
 
 
 def test_shredding_payloads_leaves_the_chain_whole(subject: uuid.UUID) -> None:
     ConsentEvent.objects.filter(subject_key=subject).update(salt=None, payload_enc=None)
     assert broken(subject) == []
+
+
+def test_words_that_are_gone_although_nobody_was_erased_are_found(subject: uuid.UUID) -> None:
+    assert [one for one in audit(now=NOW) if one.invariant == "ledger"] == []
+    ConsentEvent.objects.filter(subject_key=subject, seq__in=(2, 3)).update(salt=None, payload_enc=None)
+    (found,) = [one.detail for one in audit(now=NOW) if one.invariant == "ledger"]
+    assert found.endswith(f"(number 2 of {subject}) has lost its words, and nobody was erased.")
+    erase(subject, now=NOW)
+    assert [one for one in audit(now=NOW) if one.invariant == "ledger"] == []
 
 
 def test_destroying_the_key_leaves_the_chain_whole(subject: uuid.UUID) -> None:

@@ -153,6 +153,18 @@ def environ(var: Path, **more: str) -> dict[str, str]:
     return {**kept, "TESSERA_VAR": str(var), **more}
 
 
+def python(var: Path, arguments: list[str], **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in the environment of a system; return how that ended."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environ(var, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @contextmanager
 def running(var: Path, **more: str) -> Iterator[System]:
     """Run a system for the block; `more` is added to its environment."""

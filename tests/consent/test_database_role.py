@@ -1,0 +1,82 @@
+"""A role of its own for what runs: it decides, serves, withdraws and erases, and cannot change what was decided."""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+
+from consent.audit import audit
+from consent.decisions import How, decide
+from consent.erasure import erase
+from consent.models import ConsentEvent
+from personalization import partitions
+from tests.builders import NOW
+
+pytestmark = pytest.mark.django_db
+ROLE = f"tessera_{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def as_role() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {ROLE} LOGIN")
+        call_command("restrict_role", ROLE)
+        cursor.execute(f"SET ROLE {ROLE}")
+        yield
+        cursor.execute("RESET ROLE")
+
+
+def decided() -> uuid.UUID:
+    made = decide(None, {"personalization": True}, how=How(method="api", notice="1"), now=NOW).subject_id
+    assert made is not None
+    decide(made, {"personalization": False}, how=How(method="api"), now=NOW + dt.timedelta(days=1))
+    return made
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE consent_consentevent SET action = 'granted'",
+        "UPDATE consent_consentevent SET at = now()",
+        "DELETE FROM consent_consentevent",
+        "TRUNCATE consent_consentevent CASCADE",
+        "ALTER TABLE consent_consentevent DISABLE TRIGGER USER",
+        "SET session_replication_role = replica",
+        "DROP TABLE consent_consentevent CASCADE",
+        "UPDATE consent_ledgercheckpoint SET root = ''",
+        "DELETE FROM consent_noticeversion",
+    ],
+)
+def test_it_cannot_change_what_was_decided(as_role: None, statement: str) -> None:
+    decided()
+    with (
+        pytest.raises(DatabaseError, match=r"permission denied|must be owner"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+
+
+def test_it_runs_everything_else(as_role: None) -> None:
+    somebody = decided()
+    assert erase(somebody, now=NOW + dt.timedelta(days=2))
+    assert not ConsentEvent.objects.filter(subject_key=somebody, payload_enc__isnull=False).exists()
+    assert partitions.ensure(NOW.date() + dt.timedelta(days=200)) > 0
+    assert [one for one in audit(now=NOW + dt.timedelta(days=2)) if one.invariant == "ledger"] == []
+
+
+def test_a_role_that_would_protect_nothing_is_refused() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        (mine,) = cursor.fetchone() or ("",)
+        cursor.execute("CREATE ROLE tessera_all_powerful SUPERUSER")
+    for role, said in (
+        ("nobody_at_all", "no role"),
+        ("tessera_all_powerful", "superuser"),
+        (mine, "superuser|migrates"),
+    ):
+        with pytest.raises(CommandError, match=said):
+            call_command("restrict_role", role)

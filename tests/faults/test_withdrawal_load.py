@@ -1,0 +1,82 @@
+"""A withdrawal in the middle of much work: updates that race it, and a long queue in front of it (E2 and E8 of privacy)."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.faults.crowd import Crowd
+from tests.faults.journal import new_person
+from tests.faults.kept import AFTER, WATCH, WRITTEN, execute, kept, one
+from tests.faults.system import System, wait_until
+
+pytestmark = pytest.mark.faults
+UPDATES = 1_000
+QUEUED = 100_000
+LEAVING = 100
+
+
+def test_a_withdrawal_that_races_a_thousand_updates_is_followed_by_none(
+    system: System, key: str, say: Callable[[str], None]
+) -> None:
+    execute(system, WATCH)
+    person = new_person(system, key)
+    answered: list[float] = []
+
+    def update(number: int) -> int:
+        if number == UPDATES // 2:  # half of them are under way or done, half are still to come
+            answer = person.decide(personalization=False, analytics=False)
+            answered.append(time.time())
+            return answer.status
+        return person.declare(city=f"Town {number}").status
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(update, range(UPDATES + 1)))
+    wait_until(lambda: kept(system, [person.id]) == 0, 60)
+    written = one(system, WRITTEN, [person.id])
+    later = one(system, AFTER, [person.id], answered)
+    say(f"{UPDATES} updates race a withdrawal: {written} rows written before its answer, {later} after it")
+    assert set(statuses) == {200}  # what may not be kept is accepted and dropped, with a reason
+    assert written > 0
+    assert later == 0
+
+
+def test_a_withdrawal_does_not_wait_behind_a_hundred_thousand_events(
+    system: System, key: str, say: Callable[[str], None]
+) -> None:
+    people = [new_person(system, key) for _ in range(500)]
+    crowd = Crowd(people, system, key)
+    for process in system.workers():
+        os.kill(process, signal.SIGSTOP)
+    crowd.send(crowd.orders(QUEUED), batch=250)
+    queued = crowd.stored()[0]
+    assert queued == QUEUED
+    assert crowd.lags()
+    leaving = people[:LEAVING]
+    left: dict[str, float] = {}
+    for process in system.workers():
+        os.kill(process, signal.SIGCONT)
+    for person in leaving:
+        assert person.decide(personalization=False, analytics=False).status == 200
+        left[person.id] = time.monotonic()
+    gone: list[float] = []
+
+    def gone_now() -> bool:
+        for person in [each for each in leaving if each.id in left]:
+            if kept(system, [person.id]) == 0:
+                gone.append(time.monotonic() - left.pop(person.id))
+        return not left
+
+    wait_until(gone_now, 120)
+    still = crowd.lags()
+    worst = sorted(gone)[int(0.99 * (len(gone) - 1))]
+    drained = wait_until(lambda: not crowd.lags(), 300)
+    say(
+        f"{LEAVING} withdrawals behind {queued:,} queued events: everything gone p50 {sorted(gone)[len(gone) // 2]:.1f} s,"
+        f" p99 {worst:.1f} s ({'events still queued' if still else 'the queue was empty'}; drained {drained:.1f} s later)"
+    )
+    assert worst <= 60
+    assert system.manage("consent_audit", "--only", "purpose").startswith("Nothing found")
