@@ -19,7 +19,8 @@ from consent.checkpoints import contradictions
 from consent.enforcement import ANSWERS, allowing
 from consent.holders import holders
 from consent.ledger import broken_entries
-from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose, Subject
+from consent.models import ConsentEvent, ConsentState, NoticeVersion, PropagationJob, Purpose, Subject
+from consent.purposes import digest_of
 from consent.restores import lost
 
 
@@ -48,6 +49,9 @@ def _ledger() -> Iterator[str]:
             break  # everything behind it is in doubt
     for row in _emptied():
         yield f"Entry {row.pk} (number {row.seq} of {row.subject_key}) has lost its words, and nobody was erased."
+    for notice in NoticeVersion.objects.order_by("site_id", "n"):
+        if digest_of(notice.texts) != notice.sha256:
+            yield f"Notice {notice.n} does not say what it said when it was published."
     yield from contradictions({n for one in lost() for n in range(one.first, one.last + 1)})
 
 

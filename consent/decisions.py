@@ -155,12 +155,21 @@ def _payload(how: How, choices: Mapping[str, bool]) -> dict[str, Any]:
     return {
         "choices": dict(choices),
         "notice": how.notice,
+        "notice_sha256": _digest_of_notice(how),
         "served": bool(how.served_id),
         "guardian": how.guardian,
         "recipients": sorted({who for key in choices for who in told.get(key, ())}),
         "bases": {one.key: basis_of(one) for one in asked},
         **how.payload,
     }
+
+
+def _digest_of_notice(how: How) -> str | None:
+    """Return the digest of the words that were read, so that the ledger proves them too."""
+    if not (how.notice or "").isdecimal():
+        return None
+    notices = NoticeVersion.objects.filter(site_id=how.site_id, n=int(str(how.notice)))
+    return notices.values_list("sha256", flat=True).first()
 
 
 def _check_age(row: ConsentState | None, choices: Mapping[str, bool], how: How) -> None:

@@ -97,11 +97,16 @@ def text_of(purpose: Purpose, locale: str) -> dict[str, Any]:
     }
 
 
+def digest_of(texts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a notice's texts, spelled as JCS."""
+    return hashlib.sha256(rfc8785.dumps(dict(texts))).hexdigest()
+
+
 def current_notice(site_id: int, *, now: dt.datetime) -> NoticeVersion:
     """Return the notice that is asked today; a changed purpose, or a new reader, makes a new version."""
     purposes = asked_for(site_id)
     texts = _texts(purposes)
-    digest = hashlib.sha256(rfc8785.dumps(texts)).hexdigest()
+    digest = digest_of(texts)
     latest = NoticeVersion.objects.filter(site_id=site_id).first()
     if latest is not None and latest.sha256 == digest:
         return latest

@@ -71,7 +71,7 @@ def _receipt(
         "record_id": f"{last.subject_key}:{last.seq}",
         "pii_principal_id": str(last.subject_key),
         "privacy_notice": last.notice_version,
-        "privacy_notice_sha256": notice.sha256 if notice else None,
+        "privacy_notice_sha256": said.get("notice_sha256") or (notice.sha256 if notice else None),
         "language": said.get("language", ""),
         "served": bool(last.served_id),
         "party": [

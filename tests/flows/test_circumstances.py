@@ -10,8 +10,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
+from consent.audit import audit
 from consent.deadlines import CCPA, GDPR
-from consent.models import ConsentEvent, ConsentState, Purpose, Subject
+from consent.models import ConsentEvent, ConsentState, NoticeVersion, Purpose, Subject
+from consent.purposes import digest_of
 from consent.rights import ask
 from personalization.models import WebhookEndpoint
 from tests.builders import NOW, the_site
@@ -142,6 +144,23 @@ def test_the_command_fails_where_the_chain_is_broken() -> None:
         cursor.execute("ALTER TABLE consent_consentevent DISABLE TRIGGER USER")
         cursor.execute("UPDATE consent_consentevent SET method = 'x' WHERE id = %s", [entry.pk])
         cursor.execute("ALTER TABLE consent_consentevent ENABLE TRIGGER USER")
+    with pytest.raises(CommandError, match="does not prove"):
+        shown(f"{front.visitor}:1")
+
+
+def test_words_that_were_changed_afterwards_are_not_those_that_were_read() -> None:
+    front = agreed(personalization=True)
+    assert "The chain is whole" in shown(f"{front.visitor}:1")
+    notice = NoticeVersion.objects.get(n=int(front.notice()))
+    texts = {**notice.texts, "en": {**notice.texts["en"], "summary": "You agree to everything."}}
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE consent_noticeversion DISABLE TRIGGER USER")
+        NoticeVersion.objects.filter(pk=notice.pk).update(texts=texts)
+        assert [one.detail for one in audit(now=NOW) if one.invariant == "ledger"] == [
+            f"Notice {notice.n} does not say what it said when it was published."
+        ]
+        NoticeVersion.objects.filter(pk=notice.pk).update(sha256=digest_of(texts))  # and its digest as well
+        cursor.execute("ALTER TABLE consent_noticeversion ENABLE TRIGGER USER")
     with pytest.raises(CommandError, match="does not prove"):
         shown(f"{front.visitor}:1")
 

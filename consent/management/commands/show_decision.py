@@ -8,9 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from consent.ledger import broken_entries
+from consent.ledger import broken_entries, payload_of
 from consent.models import ConsentEvent, ConsentState, NoticeVersion
 from consent.proofs import problems_of
+from consent.purposes import digest_of
 from consent.receipts import receipt_of
 
 
@@ -32,8 +33,8 @@ class Command(BaseCommand):
         self._who_and_when(entry, receipt)
         for one in made:
             self.stdout.write(f"  {one.purpose}: {one.action}")
-        self._text(entry, receipt, [one.purpose for one in made])
-        problems = [
+        notice = self._text(entry, receipt, [one.purpose for one in made])
+        problems = _problems_of_text(notice, payload_of(entry)) + [
             f"Entry {one.seq} does not follow from the one before."
             for one in broken_entries(entry.subject_key)
         ]
@@ -51,7 +52,9 @@ class Command(BaseCommand):
         shown = "shown, as its signed statement says" if entry.served_id else "not known to have been shown"
         self.stdout.write(f"Notice: {entry.notice_version or 'none'}, {shown}")
 
-    def _text(self, entry: ConsentEvent, receipt: dict[str, Any] | None, purposes: list[str]) -> None:
+    def _text(
+        self, entry: ConsentEvent, receipt: dict[str, Any] | None, purposes: list[str]
+    ) -> NoticeVersion | None:
         """Print what was read, in the language in which it was."""
         number = entry.notice_version
         notice = (
@@ -60,7 +63,7 @@ class Command(BaseCommand):
             else None
         )
         if notice is None:
-            return
+            return None
         language = (receipt or {}).get("language") or next(iter(notice.texts))
         text = notice.texts.get(language) or next(iter(notice.texts.values()))
         self.stdout.write(f"Text ({language}, SHA-256 {notice.sha256}):")
@@ -68,6 +71,15 @@ class Command(BaseCommand):
         for one in text["purposes"]:
             if one["key"] in purposes:
                 self.stdout.write(f"  {one['title']}: {one['summary']} {one['details']}".rstrip())
+        return notice
+
+
+def _problems_of_text(notice: NoticeVersion | None, said: dict[str, Any]) -> list[str]:
+    """Say whether these are the words that were read: their digest is under the proof of the decision."""
+    read = said.get("notice_sha256")
+    if read is None or (notice is not None and digest_of(notice.texts) == read):
+        return []
+    return [f"The notice's text is another than the one that was read (SHA-256 {read})."]
 
 
 def _entry(name: str) -> ConsentEvent | None:
