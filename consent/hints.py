@@ -4,24 +4,23 @@ A hint that is lost costs at most the five seconds until the sweep; work itself 
 """
 
 import logging
-import queue
 import threading
 
 from celery import current_app
 
 log = logging.getLogger(__name__)
-_waiting: queue.Queue[str] = queue.Queue(maxsize=1000)
+_waiting: set[str] = set()  # equal hints are one, so that a broker that hangs piles up nothing
+_changed = threading.Condition()
 _sender: threading.Thread | None = None
 _starting = threading.Lock()
 
 
 def hint(task: str) -> None:
-    """Ask the worker to run a task soon; never waits, never raises. Equal hints in the queue are one."""
+    """Ask the worker to run a task soon; never waits for the broker, never raises."""
     _start()
-    try:
-        _waiting.put_nowait(task)
-    except queue.Full:
-        log.warning("hint dropped", extra={"task": task})
+    with _changed:
+        _waiting.add(task)
+        _changed.notify()
 
 
 def _start() -> None:
@@ -34,9 +33,10 @@ def _start() -> None:
 
 def _send() -> None:
     while True:
-        wanted = {_waiting.get()}
-        while not _waiting.empty():
-            wanted.add(_waiting.get_nowait())
+        with _changed:
+            _changed.wait_for(lambda: bool(_waiting))
+            wanted = sorted(_waiting)
+            _waiting.clear()
         for task in wanted:
             try:
                 current_app.send_task(task, retry=False, expires=60)
