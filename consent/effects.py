@@ -13,7 +13,7 @@ from enum import StrEnum
 from django.db import transaction
 
 from consent.enforcement import remind_worker
-from consent.holders import holders
+from consent.holders import About, Wish, holder, holders
 from consent.hot_store import Unavailable
 from consent.models import ConsentEvent, PropagationJob
 
@@ -91,6 +91,33 @@ def in_words(found: Iterable[tuple[str, int]]) -> tuple[str, ...]:
         if (units := words.get(name)) is not None:
             counted[units] = counted.get(units, 0) + number
     return tuple(units(number) for units, number in counted.items() if number)
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """What a wish about one item did: groups that one is no longer in, or is in now, and things deleted."""
+
+    left: int
+    joined: int
+    deleted: int
+
+
+@transaction.atomic
+def steer(name: str, subject: uuid.UUID, item: str, wish: Wish, value: str, *, now: dt.datetime) -> Steered:
+    """Fulfil a wish about one item of a holder, and say what it did; raises KeyError and Impossible."""
+    act = holder(name).steer
+    if act is None:
+        raise KeyError(name)
+    before = _groups(subject, now)
+    deleted = act(subject, item, wish, value, now)
+    after = _groups(subject, now)
+    return Steered(len(before - after), len(after - before), deleted)
+
+
+def _groups(subject: uuid.UUID, now: dt.datetime) -> set[str]:
+    """Return the groups that somebody is in and has not left."""
+    items = (item for one in holders() if one.known for item in one.known(subject, now))
+    return {item.name for item in items if item.about is About.SEGMENT and not item.hidden}
 
 
 @transaction.atomic

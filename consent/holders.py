@@ -74,8 +74,8 @@ class Holder:
 
     `forget(subject, now)` deletes what was observed and leaves what was declared and decided; `shorten(subject, before,
     now)` deletes what was observed before a moment; both return how many things. `known(subject, now)` is what one may read
-    about oneself, and `steer(subject, name, wish, value, now)` fulfils a wish about one of these items; it raises
-    `Impossible`.
+    about oneself, and `steer(subject, name, wish, value, now)` fulfils a wish about one of these items and returns how
+    many things it deleted; it raises `Impossible`.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Holder:
     forget: Callable[[uuid.UUID, dt.datetime], int] | None = None
     shorten: Callable[[uuid.UUID, dt.datetime, dt.datetime], int] | None = None
     known: Callable[[uuid.UUID, dt.datetime], Sequence[Item]] | None = None
-    steer: Callable[[uuid.UUID, str, Wish, str, dt.datetime], object] | None = None
+    steer: Callable[[uuid.UUID, str, Wish, str, dt.datetime], int] | None = None
 
 
 _holders: dict[str, Holder] = {}

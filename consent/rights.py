@@ -24,6 +24,7 @@ from consent.hints import hint
 from consent.holders import holders
 from consent.identities import has_identifier
 from consent.models import ConsentState, PrivacyRequest, Subject
+from consent.purposes import active_purposes
 
 log = logging.getLogger(__name__)
 Kind = PrivacyRequest.Kind
@@ -128,6 +129,12 @@ def object_to(
     decide(subject, dict.fromkeys(purposes, False), how=how, now=now)
     details = {"purposes": purposes}
     return ask(kind, subject, channel=channel, verification=verification, now=now, details=details, done=True)
+
+
+def opted_out_of(kind: str, *, site_id: int) -> list[str]:
+    """Return the purposes that an opt-out refuses: what is sold or shared, or what is sensitive (CCPA, 1798.120 and .121)."""
+    purposes = active_purposes(site_id)
+    return [p.key for p in purposes if (p.sale_or_share if kind == Kind.OPT_OUT else p.sensitive)]
 
 
 # -- an erasure that can be taken back for ten minutes --------------------------------------------------

@@ -208,20 +208,21 @@ def _moment(at: float | None) -> dt.datetime | None:
     return None if at is None else dt.datetime.fromtimestamp(at, dt.UTC)
 
 
-def steer_fact(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> None:
+def steer_fact(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> int:
     """Take a fact out of use or back into it, correct it, or delete it."""
     site = _site(subject)
     if wish in (Wish.HIDE, Wish.SHOW):
         _exclude(subject, name, wish, site, now)
-        return
+        return 0
     trait = Trait.objects.filter(site=site, key=name).first()
     if trait is None:
         raise Impossible(_("This was worked out. You can hide it, or delete what it was worked out from."))
     if wish is Wish.DELETE:
         _tell(subject, {name: None}, site, now)
-    else:
-        _refuse_of_server(trait)
-        _tell(subject, {name: typed(trait.type, value)}, site, now)
+        return 1
+    _refuse_of_server(trait)
+    _tell(subject, {name: typed(trait.type, value)}, site, now)
+    return 0
 
 
 def correct(subject: uuid.UUID, name: str, value: Any, now: dt.datetime) -> None:
@@ -288,16 +289,16 @@ def typed(kind: str, text: str) -> Any:
     return value
 
 
-def steer_behaviour(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> None:
+def steer_behaviour(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> int:
     """Take all that one did out of use, or back into it, or delete it."""
     if name != BEHAVIOUR:
         raise Impossible(_("There is nothing like it."))
     if wish is Wish.DELETE:
-        forget_all(subject, now)
-    elif wish is Wish.CORRECT:
+        return forget_all(subject, now)
+    if wish is Wish.CORRECT:
         raise Impossible(_("What happened cannot be changed. You can hide it or delete it."))
-    else:
-        _exclude(subject, name, wish, _site(subject), now)
+    _exclude(subject, name, wish, _site(subject), now)
+    return 0
 
 
 def _exclude(subject: uuid.UUID, name: str, wish: Wish, site: Site, now: dt.datetime) -> None:
@@ -378,8 +379,9 @@ def _topics(directory: Directory, excluded: frozenset[str]) -> list[Item]:
     ]
 
 
-def steer_segment(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> None:
+def steer_segment(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> int:
     """Leave a segment or a topic, or come back."""
     if wish not in (Wish.HIDE, Wish.SHOW) or not name.startswith((exclusions.SEGMENT, exclusions.TOPIC)):
         raise Impossible(_("There is nothing like it."))
     _exclude(subject, name, wish, _site(subject), now)
+    return 0

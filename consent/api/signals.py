@@ -36,6 +36,18 @@ def register_signal(signal: Signal) -> None:
     _signals[signal.name] = signal
 
 
+def signals_of(request: HttpRequest) -> dict[str, bool]:
+    """Return the name of every signal, and whether this request carries it."""
+    return {signal.name: signal.is_sent(request) for signal in _signals.values()}
+
+
+def refused_by(closed: frozenset[str], states: Mapping[str, str]) -> dict[str, str]:
+    """Return states as they hold for a request whose signals close these purposes."""
+    return {
+        key: "refused" if key in closed and state == "granted" else state for key, state in states.items()
+    }
+
+
 def closed_by_signals(request: HttpRequest, site_id: int) -> frozenset[str]:
     """Return the purposes that this request refuses, whatever was decided before."""
     closed = _NONE

@@ -29,7 +29,7 @@ from consent.api.asking import (
     unset_state,
     visitor_who_changes,
 )
-from consent.api.signals import consent_mode, gpc_of
+from consent.api.signals import closed_by_signals, consent_mode, gpc_of, refused_by, signals_of
 from consent.decisions import (
     AGES,
     DecisionError,
@@ -114,6 +114,10 @@ class ConsentChange(serializers.Serializer[Any]):
         required=False,
         help_text="navigator.globalPrivacyControl, as a script read it; the header Sec-GPC wins.",
     )
+    reminded = serializers.BooleanField(
+        required=False,
+        help_text="The person has seen the reminder that they wished for; the next is due later.",
+    )
 
 
 class ConsentChanged(serializers.Serializer[Any]):
@@ -157,7 +161,9 @@ class ConsentView(APIView):
         gpc = sends_gpc(request) or bool(row and row.gpc)
         unset = "unset" if row else unset_state(request, notice.n)
         answered = states_of(row, now=now, unset=unset, gpc=False)
-        states = states_of(row, now=now, unset=unset, gpc=gpc)
+        states = refused_by(
+            closed_by_signals(request, SITE_ID), states_of(row, now=now, unset=unset, gpc=gpc)
+        )
         asked = asked_in(request, row, notice, answered, now)
         return _private(
             {
@@ -165,7 +171,7 @@ class ConsentView(APIView):
                 "notice": spelled,
                 "purposes": states,
                 "ask": {"needed": asked.needed, "why": asked.why},
-                "signals": {"gpc": gpc},
+                "signals": signals_of(request) | {"gpc": gpc},
                 "opt_out_preference_signal": "honored" if gpc else None,
                 "served": statement(notice.n, locale=spelled["locale"], surface="api", now=now),
                 "remind": row is not None and is_reminder_due(row, now=now),

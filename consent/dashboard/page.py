@@ -4,7 +4,7 @@ In: who looks, and when. Out: plain values for the template.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -46,6 +46,7 @@ SAID: Mapping[str, str] = {
     "erasing": N_("Everything about you is closed, and will be erased in ten minutes."),
     "opted-out": N_("Nothing about you is sold or shared."),
     "limited": N_("Sensitive data about you are not used."),
+    "objected": N_("You objected. It is switched off, and your objection is on record."),
     "asked": N_("Your request has reached us."),
     "proved": N_("Thank you, we know that it is you."),
     "not-proved": N_("This proof is not yours, or it cannot be read."),
@@ -85,20 +86,38 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
         "languages": settings.LANGUAGES,
     }
     titles = {p.key: p.title.get(notice["locale"]) or str(p) for p in purposes}
+    context["objections"] = [
+        (p.key, titles[p.key]) for p in purposes if not p.required and _is_open(p, states, gpc)
+    ]
     return context if row is None else context | _of_person(row, titles, now)
 
 
 def _said(request: HttpRequest) -> str:
-    """Return what the last form did, in words, and how much it deleted where it says so."""
-    said, number = request.GET.get("said", ""), request.GET.get("n", "")
-    if said not in SAID:
-        return ""
-    if not number.isdecimal() or len(number) > 9:
-        return _(SAID[said])
-    counted = ngettext(
-        "%(number)s older thing was deleted.", "%(number)s older things were deleted.", int(number)
-    )
-    return f"{_(SAID[said])} {counted % {'number': number}}"
+    """Return what the last form did, in words, with its effect where it says how many."""
+    said = request.GET.get("said", "")
+    return " ".join([_(SAID[said]), *_counted(request)]) if said in SAID else ""
+
+
+def _counted(request: HttpRequest) -> Iterator[str]:
+    """Yield the effects that an address counts, in words."""
+    for name, words in _effects().items():
+        number = request.GET.get(name, "")
+        if number.isdecimal() and 0 < len(number) < 10:
+            yield words(int(number)) % {"number": number}
+
+
+def _effects() -> dict[str, Callable[[int], str]]:
+    """Return what each number of an address says."""
+    return {
+        "left": lambda n: ngettext("You have left %(number)s group.", "You have left %(number)s groups.", n),
+        "joined": lambda n: ngettext(
+            "You are in %(number)s more group now.", "You are in %(number)s more groups now.", n
+        ),
+        "deleted": lambda n: ngettext("%(number)s thing was deleted.", "%(number)s things were deleted.", n),
+        "older": lambda n: ngettext(
+            "%(number)s older thing was deleted.", "%(number)s older things were deleted.", n
+        ),
+    }
 
 
 def _is_open(purpose: Purpose, states: Mapping[str, str], gpc: bool) -> bool:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import uuid
+from dataclasses import asdict
 from urllib.parse import urlencode
 
 from django.core.signing import BadSignature, Signer
@@ -26,7 +27,7 @@ from consent.dashboard.doors import form, page, site_form
 from consent.dashboard.links import export_of_link
 from consent.dashboard.page import context_of, person_of
 from consent.decisions import DecisionError, How, decide, history_of, undo
-from consent.holders import Impossible, Wish, holder
+from consent.holders import Impossible, Wish
 from consent.identities import hash_is_valid, owner_of
 from consent.models import ConsentState, PrivacyRequest
 from consent.purposes import active_purposes, asked_for, current_notice, spelled_notice
@@ -54,13 +55,13 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 dashboard.csrf_exempt = True  # type: ignore[attr-defined]  # `form` looks at who sends it
 
 
-def back(request: HttpRequest, said: str, place: str = "said", *, number: int | None = None) -> HttpResponse:
-    """Lead back to the page that the form names, else to the dashboard, with what is to be said there."""
+def back(request: HttpRequest, said: str, place: str = "said", **counts: int) -> HttpResponse:
+    """Lead back to the page that the form names, else to the dashboard, with what is to be said there, and how many."""
     target = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(target, allowed_hosts=None) and target.startswith("/"):
         return HttpResponseRedirect(target)
     query = {"said": said} | ({"lang": language} if (language := request.POST.get("lang")) else {})
-    query |= {"n": str(number)} if number is not None else {}
+    query |= {name: str(number) for name, number in counts.items() if number}
     return HttpResponseRedirect(f"{reverse('privacy')}?{urlencode(query)}#{place}")
 
 
@@ -179,19 +180,14 @@ def steer(request: HttpRequest) -> HttpResponse:
     name, value, now = request.POST.get("name", ""), request.POST.get("value", ""), timezone.now()
     try:
         wish = Wish(request.POST.get("wish", ""))
-        act = holder(request.POST.get("holder", "")).steer
-    except (ValueError, KeyError) as error:
-        raise Http404 from error
-    if act is None:
-        raise Http404
-    try:
-        with transaction.atomic():
-            act(row.pk, name, wish, value, now)
+        did = effects.steer(request.POST.get("holder", ""), row.pk, name, wish, value, now=now)
     except Impossible as error:
         problem = {"name": name, "value": value, "sentence": str(error)}
         context = context_of(request, now=now) | {"problem": problem}
         return render(request, "consent/dashboard.html", context, status=400)
-    return back(request, _DONE[wish], "known")
+    except (ValueError, KeyError) as error:
+        raise Http404 from error
+    return back(request, _DONE[wish], "known", **asdict(did))
 
 
 # -- wishes ---------------------------------------------------------------------------------------------
@@ -235,7 +231,7 @@ def keep_for(request: HttpRequest) -> HttpResponse:
     if days is not None and days not in (0, *wishes.PERIODS):
         raise Http404
     deleted = wishes.keep_for(row.pk, days=days or None, now=timezone.now())
-    return back(request, "period", number=deleted if days else None)
+    return back(request, "period", older=deleted if days else 0)
 
 
 @form
@@ -279,6 +275,8 @@ def exercise(request: HttpRequest) -> HttpResponse:
     if kind == rights.Kind.RESET:
         rights.reset(row.pk, channel="dashboard", verification=proof, now=now)
         return back(request, "reset", "rights")
+    if kind == rights.Kind.OBJECT:
+        return _object(request, row, proof, now)
     if kind == rights.Kind.RECTIFY:
         details = {"name": request.POST.get("name", "")[:100]}
         rights.ask(kind, row.pk, channel="dashboard", verification=proof, now=now, details=details)
@@ -286,10 +284,22 @@ def exercise(request: HttpRequest) -> HttpResponse:
     raise Http404
 
 
+def _object(request: HttpRequest, row: ConsentState, proof: str, now: dt.datetime) -> HttpResponse:
+    """Refuse one purpose as an objection, which is on record with its deadline."""
+    purpose = request.POST.get("purpose", "")
+    if purpose not in {one.key for one in active_purposes(SITE_ID) if not one.required}:
+        raise Http404
+    how = _how(request, "objection", seal=True)
+    rights.object_to(
+        rights.Kind.OBJECT, row.pk, [purpose], how=how, channel="dashboard", verification=proof, now=now
+    )
+    return back(request, "objected", "rights")
+
+
 def _opt_out(request: HttpRequest, row: ConsentState | None, kind: str, now: dt.datetime) -> HttpResponse:
     """Refuse what is sold or shared, or what is sensitive; somebody unknown stays unknown."""
     opt_out = kind == rights.Kind.OPT_OUT
-    purposes = [p.key for p in active_purposes(SITE_ID) if (p.sale_or_share if opt_out else p.sensitive)]
+    purposes = rights.opted_out_of(kind, site_id=SITE_ID)
     response = back(request, "opted-out" if opt_out else "limited", "signals")
     if row is None:
         return response

@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException
 
 from consent.api.asking import limit, visitor_of
+from consent.api.signals import closed_by_signals
 from personalization.api.access import Key, find_key
 from personalization.api.pages import error_answer, refused
 from personalization.ingest.counts import note
@@ -150,7 +151,8 @@ def _take(request: HttpRequest, call: str, body: dict[str, Any], key: Key) -> Ou
     if len(raw) > MAX_EVENTS:
         raise Unreadable(413, "too_many", f"A batch carries at most {MAX_EVENTS} messages.", "batch")
     messages, outcome = _read_all(raw, call, body, now)
-    sender = Sender(key.prefix, key.secret, key.site_id, visitor_of(request))
+    closed = closed_by_signals(request, key.site_id)
+    sender = Sender(key.prefix, key.secret, key.site_id, visitor_of(request), closed)
     kept = keep(messages, sender=sender, now=now) if messages else Outcome()
     kept.dropped.update(outcome.dropped)
     note(key.site_id, {("*", reason): n for reason, n in outcome.dropped.items()})

@@ -39,12 +39,16 @@ FOLD_TASK = "personalization.tasks.fold_touched"
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends: the key's prefix, whether it is secret, the site, and the visitor whose token came along."""
+    """Who sends: the key's prefix, whether it is secret, the site, and the visitor whose token came along.
+
+    `closed` are the purposes that signals of the request refuse, such as Global Privacy Control.
+    """
 
     key_prefix: str
     trusted: bool
     site_id: int
     visitor: uuid.UUID | None = None
+    closed: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -102,7 +106,7 @@ def _judged(
     for message, subject in zip(messages, subjects, strict=True):
         known = Known(
             subject=subject if subject in gates else None,
-            gates=gates.get(subject, CLOSED) if subject else CLOSED,
+            gates=gates.get(subject, CLOSED).without(sender.closed) if subject else CLOSED,
             traits=traits,
             trusted=sender.trusted,
             received_at=now,

@@ -21,6 +21,7 @@ from consent.proofs import problems_of
 from personalization.lanes import catch_up
 from personalization.models import Event, Exposure, Profile, Segment, WebhookDelivery, WebhookEndpoint
 from personalization.segments.refresh import refresh
+from personalization.visitor import BEHAVIOUR
 from tests.builders import committing, the_site
 from tests.flows.front import Front
 
@@ -210,8 +211,18 @@ class TestWhatIsKnown:
         assert ada.submit("items/", wish="hide", **wish).status_code == 302
         assert ada.variant()[0] == "default"
         assert "Show<" in ada.look()
-        ada.submit("items/", wish="show", **wish)
+        answer = ada.submit("items/", wish="show", **wish)
+        assert "joined=2#" in answer.headers["Location"]
         assert ada.variant() == ("loyal", "matched")
+
+    def test_what_a_group_rests_on_is_hidden_or_deleted_with_its_true_effect(self, ada: Person) -> None:
+        answer = ada.submit("items/", holder="profile", name="features.orders", wish="hide")
+        assert "left=2#" in answer.headers["Location"]
+        ada.submit("items/", holder="profile", name="features.orders", wish="show")
+        events = Event.objects.filter(subject_key=ada.subject).count()
+        answer = ada.submit("items/", holder="events", name=BEHAVIOUR, wish="delete")
+        assert f"said=deleted&left=2&joined=1&deleted={events}#" in answer.headers["Location"]
+        assert not Event.objects.filter(subject_key=ada.subject).exists()
 
     def test_a_fact_is_corrected_with_its_type(self, ada: Person) -> None:
         wish = {"holder": "profile", "name": "kids", "wish": "correct"}
@@ -230,7 +241,9 @@ class TestWhatIsKnown:
         assert ada.submit("items/", value="A" * 1_000, **wish).status_code == 302
 
     def test_a_fact_is_deleted(self, ada: Person) -> None:
-        ada.submit("items/", holder="profile", name="kids", wish="delete")
+        answer = ada.submit("items/", holder="profile", name="kids", wish="delete")
+        assert "said=deleted&left=2&deleted=1#" in answer.headers["Location"]
+        assert "Deleted. 1 thing was deleted." in ada.look(said="deleted", deleted="1")
         assert "kids" not in Profile.objects.get(pk=ada.subject).traits
 
     def test_what_the_site_told_is_not_corrected_by_hand_but_asked_for(
@@ -262,7 +275,9 @@ class TestSegments:
     def test_leaving_one_is_followed_by_the_next_page_and_coming_back_as_well(self, ada: Person) -> None:
         assert "Because of: last order, orders" in ada.look()
         wish = {"holder": "memberships", "name": "segment:loyal"}
-        ada.submit("items/", wish="hide", **wish)
+        answer = ada.submit("items/", wish="hide", **wish)
+        assert "said=hidden&left=2#" in answer.headers["Location"]
+        assert "You have left 2 groups." in ada.look(said="hidden", left="2")
         assert ada.variant()[0] == "default"
         with committing():
             catch_up(the_site(), now=now(seconds=1))
@@ -309,8 +324,8 @@ class TestTime:
         ada.send(write_key, "track", event="Searched", timestamp=long_ago, properties={"query": "old"})
         assert Event.objects.filter(subject_key=ada.subject, name="Searched").exists()
         answer = ada.submit("keep/", days="90")
-        assert "said=period&n=1#" in answer.headers["Location"]
-        assert "1 older thing was deleted." in ada.look(said="period", n="1")
+        assert "said=period&older=1#" in answer.headers["Location"]
+        assert "1 older thing was deleted." in ada.look(said="period", older="1")
         assert not Event.objects.filter(subject_key=ada.subject, name="Searched").exists()
         assert Event.objects.filter(subject_key=ada.subject, name="Order Completed").count() == 3
         ada.send(write_key, "track", event="Searched", timestamp=long_ago, properties={"query": "old"})
@@ -435,6 +450,18 @@ class TestRights:
         row = PrivacyRequest.objects.get(state="done")
         assert (row.kind, row.subject_key) == ("erase", None)
         assert "Nothing is stored. We do not know who you are." in ada.look()
+
+    def test_an_objection_switches_one_purpose_off_and_is_on_record(self, ada: Person) -> None:
+        assert '<option value="analytics">' in ada.look()
+        assert '<option value="necessary">' not in ada.look()
+        answer = ada.submit("rights/", kind="object", purpose="analytics")
+        assert "said=objected" in answer.headers["Location"]
+        row = PrivacyRequest.objects.get(subject_key=ada.subject)
+        assert (row.kind, row.state, row.details) == ("object", "done", {"purposes": ["analytics"]})
+        assert ada.state.state["analytics"] == "withdrawn"
+        assert '<option value="analytics">' not in ada.look()
+        for purpose in ("necessary", "weather", ""):
+            assert ada.submit("rights/", kind="object", purpose=purpose).status_code == 404
 
     def test_an_opt_out_of_sale_is_on_record_under_its_own_law(self, ada: Person) -> None:
         ada.decide(marketing=True, third_party=True)

@@ -239,6 +239,30 @@ class TestTheOthers:
         )
         assert problem(change(ada, "object", {"purposes": []})) == (400, "invalid", "purposes")
 
+    @pytest.mark.parametrize(
+        ("path", "kind", "closed"),
+        [("opt-out", "opt_out", "third_party"), ("limit", "limit", "sensitive")],
+    )
+    def test_what_is_sold_or_sensitive_is_refused_with_one_call(
+        self, path: str, kind: str, closed: str
+    ) -> None:
+        eve = agreed(personalization=True, third_party=True, sensitive=True)
+        asked = change(eve, path)
+        assert asked.status_code == 202
+        assert (asked.json()["kind"], asked.json()["state"]) == (kind, "done")
+        state = ConsentState.objects.get(pk=eve.visitor).state
+        assert [key for key, one in state.items() if one == "withdrawn"] == [closed]
+        assert change(Front(), path).status_code == 401
+        assert problem(change(eve, path, {"purposes": []})) == (400, "unknown_field", "purposes")
+
+    def test_a_reminder_that_a_banner_showed_is_not_due_again(self, ada: Front) -> None:
+        ConsentState.objects.filter(pk=ada.visitor).update(remind_days=30, reminded_at=now(days=-31))
+        token = {"X-Visitor": ada.token or ""}
+        assert ada.get("/api/v1/consent", headers=token).json()["remind"] is True
+        body = {"purposes": {}, "notice": ada.notice(), "reminded": True}
+        assert ada.change(body, headers=token).status_code == 200
+        assert ada.get("/api/v1/consent", headers=token).json()["remind"] is False
+
     def test_a_pause_begins_and_ends(self, ada: Front) -> None:
         assert change(ada, "pause", {"days": 30}).json()["paused_until"]
         assert ada.variant() == ("default", "no_consent")

@@ -12,7 +12,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent import access_log, rights
+from consent import access_log, effects, rights
 from consent.decisions import states_of
 from consent.holders import Impossible, Item, Wish, holder, holders
 from consent.models import ConsentState, Purpose
@@ -184,16 +184,14 @@ class WishView(RightView):
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
         try:
-            steer = holder(wanted["holder"]).steer
-            if steer is None:
-                raise KeyError(wanted["holder"])
             with transaction.atomic():
-                steer(
+                effects.steer(
+                    wanted["holder"],
                     person.subject,
                     wanted["name"],
                     Wish(wanted["wish"]),
                     wanted.get("value", ""),
-                    timezone.now(),
+                    now=timezone.now(),
                 )
                 _note_change(person)
         except KeyError as error:

@@ -184,6 +184,44 @@ class ObjectView(RightView):
         return Response(request_answer(row, request), status=202, headers=PRIVATE)
 
 
+class OptOutView(RightView):
+    """`kind` says from what."""
+
+    kind = rights.Kind.OPT_OUT
+
+    @extend_schema(
+        request=ProofBody,
+        responses={202: RequestAnswer},
+        parameters=[VISITOR, SUBJECT],
+        summary="Do not sell or share",
+    )
+    def post(self, request: Request) -> Response:
+        person = changer_of(request, body_of(request))
+        row = rights.object_to(
+            self.kind,
+            person.subject,
+            rights.opted_out_of(self.kind, site_id=SITE_ID),
+            how=how_of(person, request, str(self.kind)),
+            channel=person.channel,
+            verification=person.verification,
+            now=timezone.now(),
+        )
+        return Response(request_answer(row, request), status=202, headers=PRIVATE)
+
+
+class LimitView(OptOutView):
+    kind = rights.Kind.LIMIT
+
+    @extend_schema(
+        request=ProofBody,
+        responses={202: RequestAnswer},
+        parameters=[VISITOR, SUBJECT],
+        summary="Limit the use of sensitive data",
+    )
+    def post(self, request: Request) -> Response:
+        return super().post(request)
+
+
 class PauseView(RightView):
     @extend_schema(
         request=PauseBody,
