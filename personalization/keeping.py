@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from consent.gates import SENSITIVE
 from consent.holders import Holder
 from consent.hot_store import hot_store
-from personalization import exposures, forgetting, joining, knowledge, told, triggers
+from personalization import exposures, forgetting, joining, knowledge, steering, told, triggers
 from personalization.models import (
     Event,
     Exposure,
@@ -261,7 +261,7 @@ HOLDERS = (
         joining.rename_in("personalization_membership", once="segment_id"),
         units=_segments,
         known=knowledge.segments_known,
-        steer=knowledge.steer_segment,
+        steer=steering.steer_segment,
     ),
     Holder(
         "profile",
@@ -272,7 +272,7 @@ HOLDERS = (
         joining.join_profile,
         units=_facts,
         known=knowledge.facts_known,
-        steer=knowledge.steer_fact,
+        steer=steering.steer_fact,
     ),
     Holder(
         "events",
@@ -285,7 +285,7 @@ HOLDERS = (
         forget=forgetting.forget_all,
         shorten=forgetting.forget_events_before,
         known=knowledge.behaviour_known,
-        steer=knowledge.steer_behaviour,
+        steer=steering.steer_behaviour,
     ),
     Holder(
         "changes",

@@ -1,16 +1,17 @@
-"""What one may read about oneself, and how one steers it: facts, all that one did, segments, delicate topics.
+"""What one may read about oneself: facts, all that one did, segments, delicate topics.
 
 In: a subject. Out: `Item`s in the active language, with what they come from, what they are for and how long they stay;
-only of purposes that are granted. A wish about one of them is fulfilled at once: the next page follows.
+only of purposes that are granted. `steering` fulfils wishes about them.
 """
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import Min
+from django.conf import settings
+from django.db.models import Count, Max, Min
 from django.urls import reverse
 from django.utils.formats import date_format, number_format
 from django.utils.timezone import localtime
@@ -20,20 +21,17 @@ from django.utils.translation import gettext_noop as N_
 
 from cms.language.vocabulary import Fact
 from cms.models import Page, Site
-from consent.holders import About, Impossible, Item, Wish
+from consent.holders import About, Item
 from consent.models import ConsentState
 from consent.state import allowed_by
 from personalization import exclusions
 from personalization.directory import CompiledSegment, Directory, base_name
-from personalization.forgetting import forget_all
-from personalization.ingest.pipeline import MAX_ENTRIES, MAX_TEXT, as_type, fits
-from personalization.ingest.store import Sender
 from personalization.models import Event, Profile, SegmentChange, Trait
 from personalization.models.segments import TOPICS
 from personalization.portrait import portrait_of
 from personalization.profiles import current
+from personalization.retention import days_kept
 from personalization.segments.directory import FEATURES, directory_of
-from personalization.telling import tell
 from personalization.visitor import BEHAVIOUR, NOTHING_DONE
 
 PAGES: Final = "personalization"
@@ -126,7 +124,8 @@ def behaviour_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
     """Return all that one did here as one item."""
     granted, ends = _allowed(subject, now)
     rows = Event.objects.filter(subject_key=subject, purposes__overlap=sorted(granted))
-    number, first = rows.count(), rows.aggregate(first=Min("happened_at"))["first"]
+    found = rows.aggregate(number=Count("id"), first=Min("happened_at"), last=Max("happened_at"))
+    number, first = found["number"], found["first"]
     if not number:
         return []
     profile = Profile.objects.filter(pk=subject).first()
@@ -143,11 +142,29 @@ def behaviour_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
         inferred=False,
         purposes=tuple(purposes),
         since=first,
-        until=_moment(max((ends[p] for p in purposes if p in ends), default=None)),
+        until=_forgotten(subject, purposes, found["last"], ends),
         hidden=profile is not None and BEHAVIOUR in profile.excluded,
         deletable=True,
     )
     return [item, *_pages_seen(subject, granted)]
+
+
+def _forgotten(
+    subject: uuid.UUID, purposes: Sequence[str], last: dt.datetime, ends: Mapping[str, float]
+) -> dt.datetime:
+    """Return when the last of it is gone: consent has ended, or its time is over, or the shorter one that they chose."""
+    site = site_of(subject)
+    own = ConsentState.objects.filter(pk=subject).values_list("keep_days", flat=True).first()
+    kept = days_kept(site, own or settings.EVENT_RETENTION_DAYS)
+    moments = [
+        min(
+            last + dt.timedelta(days=kept[purpose]),
+            _moment(ends.get(purpose)) or dt.datetime.max.replace(tzinfo=dt.UTC),
+        )
+        for purpose in purposes
+        if purpose in kept
+    ]
+    return max(moments, default=last)
 
 
 def _pages_seen(subject: uuid.UUID, granted: frozenset[str]) -> list[Item]:
@@ -161,7 +178,7 @@ def _pages_seen(subject: uuid.UUID, granted: frozenset[str]) -> list[Item]:
     ]:
         if isinstance(path, str):
             seen.setdefault(path, at)
-    site = _site(subject)
+    site = site_of(subject)
     titles = dict(
         Page.objects.filter(site=site, path__in=seen, published__isnull=False).values_list("path", "title")
     )
@@ -208,108 +225,7 @@ def _moment(at: float | None) -> dt.datetime | None:
     return None if at is None else dt.datetime.fromtimestamp(at, dt.UTC)
 
 
-def steer_fact(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> int:
-    """Take a fact out of use or back into it, correct it, or delete it."""
-    site = _site(subject)
-    if wish in (Wish.HIDE, Wish.SHOW):
-        _exclude(subject, name, wish, site, now)
-        return 0
-    trait = Trait.objects.filter(site=site, key=name).first()
-    if trait is None:
-        raise Impossible(_("This was worked out. You can hide it, or delete what it was worked out from."))
-    if wish is Wish.DELETE:
-        _tell(subject, {name: None}, site, now)
-        return 1
-    _refuse_of_server(trait)
-    _tell(subject, {name: typed(trait.type, value)}, site, now)
-    return 0
-
-
-def correct(subject: uuid.UUID, name: str, value: Any, now: dt.datetime) -> None:
-    """Set one typed value, as the API sends it, or remove it with None; raises Impossible with a sentence."""
-    site = _site(subject)
-    trait = Trait.objects.filter(site=site, key=name).first()
-    if trait is None:
-        raise Impossible(_("There is no fact '%(name)s'.") % {"name": name})
-    _refuse_of_server(trait)
-    if value is not None and as_type(value, trait.type) is None:
-        raise Impossible(_(_NO_VALUE[trait.type]))
-    _refuse_too_long(value)
-    _tell(subject, {name: value}, site, now)
-
-
-def _refuse_too_long(value: Any) -> None:
-    if fits(value):
-        return
-    if isinstance(value, str):
-        most = number_format(MAX_TEXT, force_grouping=True)
-        raise Impossible(_("Write at most %(most)s characters.") % {"most": most})
-    raise Impossible(_("Write at most %(most)s entries.") % {"most": MAX_ENTRIES})
-
-
-def _refuse_of_server(trait: Trait) -> None:
-    if trait.source == Trait.Source.SERVER:
-        raise Impossible(_("Only the site itself can change this. You can hide it or delete it."))
-
-
-def _tell(subject: uuid.UUID, traits: Mapping[str, Any], site: Site, now: dt.datetime) -> None:
-    outcome = tell(subject, traits, sender=Sender("dashboard", True, site.pk), now=now)
-    if outcome.traits or not outcome.accepted:
-        raise Impossible(_("This cannot be kept while its purpose is off or paused."))
-
-
-_NO_VALUE: Final[Mapping[str, str]] = {
-    "text": N_("Write a text."),
-    "number": N_("Write a number, such as 2 or 3.5."),
-    "boolean": N_("Answer yes or no."),
-    "date": N_("Write a date, such as 2026-05-01."),
-    "list": N_("Write the entries with commas between them."),
-}
-
-
-def typed(kind: str, text: str) -> Any:
-    """Return what somebody wrote into a form field as a value of the type; raises Impossible."""
-    text = text.strip()
-    found: Any = text
-    if kind == "number":
-        try:
-            number = float(text.replace(",", "."))
-        except ValueError:
-            number = float("nan")
-        found = None if number != number or abs(number) == float("inf") else number
-        found = int(found) if found is not None and found.is_integer() else found
-    elif kind == "boolean":
-        found = {"true": True, "false": False}.get(text)
-    elif kind == "list":
-        found = [part.strip() for part in text.split(",") if part.strip()]
-    value = as_type(found, kind) if found not in (None, "") else None
-    if value is None:
-        raise Impossible(_(_NO_VALUE[kind]))
-    _refuse_too_long(found)
-    return value
-
-
-def steer_behaviour(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> int:
-    """Take all that one did out of use, or back into it, or delete it."""
-    if name != BEHAVIOUR:
-        raise Impossible(_("There is nothing like it."))
-    if wish is Wish.DELETE:
-        return forget_all(subject, now)
-    if wish is Wish.CORRECT:
-        raise Impossible(_("What happened cannot be changed. You can hide it or delete it."))
-    _exclude(subject, name, wish, _site(subject), now)
-    return 0
-
-
-def _exclude(subject: uuid.UUID, name: str, wish: Wish, site: Site, now: dt.datetime) -> None:
-    hide, show = ([name], []) if wish is Wish.HIDE else ([], [name])
-    try:
-        exclusions.change(subject, site_id=site.pk, exclude=hide, include=show, now=now)
-    except exclusions.NothingLikeIt as error:
-        raise Impossible(_("There is nothing like it.")) from error
-
-
-def _site(subject: uuid.UUID) -> Site:
+def site_of(subject: uuid.UUID) -> Site:
     row = ConsentState.objects.filter(pk=subject).first()
     return Site.objects.get(pk=row.site_id if row else 1)
 
@@ -319,7 +235,7 @@ def _site(subject: uuid.UUID) -> Site:
 
 def segments_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
     """Return the segments one is in, those one left, and the delicate topics."""
-    site = _site(subject)
+    site = site_of(subject)
     portrait = portrait_of(subject, site=site, now=now)
     if portrait is None:
         return []
@@ -377,11 +293,3 @@ def _topics(directory: Directory, excluded: frozenset[str]) -> list[Item]:
         Item(About.TOPIC, exclusions.TOPIC + key, _(title), hidden=exclusions.TOPIC + key in excluded)
         for key, title in TOPICS
     ]
-
-
-def steer_segment(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> int:
-    """Leave a segment or a topic, or come back."""
-    if wish not in (Wish.HIDE, Wish.SHOW) or not name.startswith((exclusions.SEGMENT, exclusions.TOPIC)):
-        raise Impossible(_("There is nothing like it."))
-    _exclude(subject, name, wish, _site(subject), now)
-    return 0

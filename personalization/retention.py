@@ -32,12 +32,12 @@ def expire(*, now: dt.datetime, days: int) -> int:
     EventSeen.objects.filter(seen_at__lt=now - dt.timedelta(days=SEEN_DAYS)).delete()
     deleted = 0
     for site in Site.objects.all():
-        for purpose, kept in _purposes(site, days).items():
+        for purpose, kept in days_kept(site, days).items():
             deleted += _expire_purpose(site, purpose, now - dt.timedelta(days=kept), now)
         for row in EventType.objects.filter(site=site, retention_days__isnull=False):
             deleted += _expire_name(site, row.key, now - dt.timedelta(days=row.retention_days or 0), now)
         deleted += _expire_traces(site, now, days)
-    longest = max([days, *(k for site in Site.objects.all() for k in _purposes(site, days).values())])
+    longest = max([days, *(k for site in Site.objects.all() for k in days_kept(site, days).values())])
     partitions.drop_before((now - dt.timedelta(days=longest + 1)).date())
     return deleted
 
@@ -49,7 +49,7 @@ def _expire_traces(site: Site, now: dt.datetime, days: int) -> int:
 
 def _old_traces(site: Site, now: dt.datetime, days: int) -> "Iterator[QuerySet[Any]]":
     """Yield what is past its time: an exposure as the longest of its purposes, a change as personal content."""
-    kept = _purposes(site, days)
+    kept = days_kept(site, days)
     for stamp in {
         tuple(one) for one in Exposure.objects.filter(site=site).values_list("purposes", flat=True).distinct()
     }:
@@ -65,7 +65,7 @@ GRACE: Final = dt.timedelta(days=2)  # in which the nightly run has deleted what
 def overdue(now: dt.datetime) -> Iterable[str]:
     """Yield which events should have been deleted by now."""
     for site in Site.objects.all():
-        for purpose, kept in _purposes(site, settings.EVENT_RETENTION_DAYS).items():
+        for purpose, kept in days_kept(site, settings.EVENT_RETENTION_DAYS).items():
             before = now - dt.timedelta(days=kept) - GRACE
             rows = Event.objects.filter(site_id=site.pk, purposes__contains=[purpose], happened_at__lt=before)
             if number := rows.count():
@@ -75,7 +75,7 @@ def overdue(now: dt.datetime) -> Iterable[str]:
                 yield f"{number} rows of '{rows.model._meta.verbose_name}' are older than their purposes keep them."
 
 
-def _purposes(site: Site, days: int) -> dict[str, int]:
+def days_kept(site: Site, days: int) -> dict[str, int]:
     """Return how many days each purpose keeps what happened."""
     return {p.key: min(p.keep_days or days, days) for p in Purpose.objects.filter(site_id=site.pk)}
 

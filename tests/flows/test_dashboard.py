@@ -18,6 +18,7 @@ from consent import rights, wishes
 from consent.enforcement import enforce
 from consent.models import ConsentEvent, ConsentState, Feeling, PrivacyRequest, Subject
 from consent.proofs import problems_of
+from personalization.knowledge import behaviour_known
 from personalization.lanes import catch_up
 from personalization.models import Event, Exposure, Profile, Segment, WebhookDelivery, WebhookEndpoint
 from personalization.segments.refresh import refresh
@@ -331,6 +332,15 @@ class TestTime:
         ada.send(write_key, "track", event="Searched", timestamp=long_ago, properties={"query": "old"})
         assert wishes.shorten_all(now=now()) == 1
         assert ada.variant() == ("loyal", "matched")
+
+    def test_what_one_did_is_listed_until_its_time_is_over(self, ada: Person) -> None:
+        (did,) = [one for one in behaviour_known(ada.subject, now()) if one.name == BEHAVIOUR]
+        last = Event.objects.filter(subject_key=ada.subject).latest("happened_at").happened_at
+        assert did.until is not None
+        by_consent = did.until
+        ada.submit("keep/", days="90")
+        (did,) = [one for one in behaviour_known(ada.subject, now()) if one.name == BEHAVIOUR]
+        assert did.until == last + dt.timedelta(days=90) < by_consent
 
     def test_a_reminder_comes_when_it_is_due_and_not_again_after_one_looked(self, ada: Person) -> None:
         ada.submit("remind/", days="30")

@@ -28,7 +28,7 @@ from personalization.api.privacy.person import (
     changer_of,
     reader_of,
 )
-from personalization.knowledge import correct
+from personalization.steering import correct
 
 
 class ItemAnswer(serializers.Serializer[Any]):

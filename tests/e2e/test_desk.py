@@ -1,0 +1,116 @@
+"""The privacy desk in a browser: every screen is read by axe, a request is answered, and a tampered ledger says where."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.desk import enter
+from tests.e2e.running import System
+from tests.e2e.shop import become, open_shop
+
+pytestmark = pytest.mark.e2e
+SCREENS = {
+    "desk": "/admin/consent/privacyrequest/desk/",
+    "requests": "/admin/consent/privacyrequest/",
+    "processing": "/admin/consent/privacyrequest/desk/processing/",
+    "rates": "/admin/consent/privacyrequest/desk/rates/",
+    "ledger": "/admin/consent/consentevent/",
+    "purposes": "/admin/consent/purpose/",
+    "notices": "/admin/consent/noticeversion/",
+    "effects": "/admin/consent/propagationjob/",
+    "access": "/admin/consent/accesslog/",
+}
+
+
+@pytest.fixture
+def olga(browser: Browser, system: System, watch: Callable[[Page], Page]) -> Page:
+    """Log in whoever answers for privacy."""
+    return watch(enter(browser, system.address, system.login("admin")))
+
+
+def test_axe_finds_nothing_on_any_screen_of_the_desk(
+    page: Page, olga: Page, violations: Callable[[Page], str], picture: Callable[..., None]
+) -> None:
+    open_shop(page)
+    become(page, "Farid")
+    page.goto("/privacy/")
+    page.get_by_role("button", name="Get a copy").click()
+    found = {}
+    for name, path in SCREENS.items():
+        olga.goto(path)
+        expect(olga.locator("h1, h2").first).to_be_visible()
+        found[name] = violations(olga)
+        picture(olga, name)
+    assert {name: said for name, said in found.items() if said} == {}
+
+
+ASK = (
+    "import uuid; from django.utils import timezone; from consent import rights;"
+    "rights.ask('rectify', uuid.UUID('{who}'), channel='dashboard', verification='token', now=timezone.now(),"
+    " details={{'name': 'tier'}})"
+)
+TURN = (
+    "from django.db import connection; c = connection.cursor();"
+    "c.execute('SET session_replication_role = replica');"
+    "c.execute(\"UPDATE consent_consentevent SET method = %s WHERE subject_key = %s AND seq = 1\", ['{method}', '{who}'])"
+)
+
+
+def test_a_request_is_answered_and_the_person_reads_the_answer(
+    page: Page, olga: Page, system: System, picture: Callable[..., None]
+) -> None:
+    open_shop(page)
+    become(page, "Farid")
+    who = visitor_of(page)
+    system.manage("shell", "-v", "0", "-c", ASK.format(who=who))
+    olga.goto(SCREENS["desk"])
+    expect(olga.get_by_text("Correct").first).to_be_visible()
+    olga.goto(f"{SCREENS['requests']}?q={who}&clock=open")
+    olga.locator("#result_list tbody a").first.click()
+    picture(olga, "request")
+    olga.get_by_role("link", name="Refuse…").click()
+    olga.get_by_role("button", name="Refuse").click()  # without a sentence
+    expect(olga.locator("textarea, input[name=sentence]").first).to_be_focused()
+    olga.get_by_role("link", name="Back").or_(olga.get_by_role("link", name="Cancel")).first.click()
+    olga.get_by_role("link", name="Mark as done").click()
+    olga.locator("[name=sentence]").fill("Your tier is gold now.")
+    olga.get_by_role("button", name="Mark as done").click()
+    expect(olga.get_by_text("The request is done.")).to_be_visible()
+    picture(olga, "answered")
+    page.goto("/privacy/")
+    expect(page.get_by_text("Your tier is gold now.")).to_be_visible()
+
+
+def test_an_entry_that_was_changed_is_shown_as_broken_at_its_place(
+    page: Page, olga: Page, system: System, picture: Callable[..., None]
+) -> None:
+    open_shop(page)
+    become(page, "Farid")
+    who = visitor_of(page)
+    olga.goto(f"{SCREENS['ledger']}?q={who}")
+    rows = olga.locator("#result_list tbody tr")
+    count = rows.count()
+    assert count > 1
+    expect(olga.get_by_text("unbroken")).to_have_count(count)
+    method = system.manage(
+        "shell", "-v", "0", "-c",
+        f"from consent.models import ConsentEvent; print(ConsentEvent.objects.get(subject_key='{who}', seq=1).method)",
+    ).strip()  # fmt: skip
+    system.manage("shell", "-v", "0", "-c", TURN.format(who=who, method="forged"))
+    try:
+        olga.reload()
+        expect(rows.last.get_by_text("broken here")).to_be_visible()
+        picture(olga, "broken")
+        olga.goto(SCREENS["desk"])
+        picture(olga, "desk-broken")
+    finally:
+        system.manage("shell", "-v", "0", "-c", TURN.format(who=who, method=method))
+    olga.goto(f"{SCREENS['ledger']}?q={who}")
+    expect(olga.get_by_text("unbroken")).to_have_count(count)
+
+
+def visitor_of(page: Page) -> str:
+    """Return the visitor_id of who the browser is."""
+    who: str = page.request.get("/api/v1/consent").json()["visitor_id"]
+    return who
