@@ -25,10 +25,10 @@ from consent.receipts import basis_of, receipt_of
 from consent.seal import new_key
 from consent.state import announce_after_commit, gates_of
 
-_SIGNAL = Entry(purpose="*", action="opt_out_signal", method="gpc", actor="browser", gpc=True)
+SIGNAL = Entry(purpose="*", action="opt_out_signal", method="gpc", actor="browser", gpc=True)
 # The youngest that somebody in a band can be.
 AGES: Final = {"child": 0, "teen": 13, "youth": 16, "adult": 18}
-_CLOSING = ("withdrawn", "refused", _SIGNAL.action)
+CLOSING = ("withdrawn", "refused", SIGNAL.action)
 
 
 class DecisionError(Exception):
@@ -139,7 +139,7 @@ def decide(
         _note_circumstances(row.subject, how)
         entries = _change(row, choices, how, now)
         events = append(row.subject_id, entries, site_id=row.site_id, payload=_payload(how, choices), now=now)
-        closed = [event for event in events if event.action in _CLOSING]
+        closed = [event for event in events if event.action in CLOSING]
         call_off(row.subject_id, [key for key, wanted in choices.items() if wanted], now=now)
         owe(row.subject_id, closed, now=now, seal=how.seal)
         announce_after_commit(row.subject_id, gates_of(row, now=now.timestamp()), wait=bool(closed))
@@ -240,7 +240,7 @@ def _change(row: ConsentState, choices: Mapping[str, bool], how: How, now: dt.da
         )
     if how.gpc and not row.gpc:
         row.gpc, row.gpc_seen_at = True, now
-        entries.append(_SIGNAL)
+        entries.append(SIGNAL)
     row.version += 1
     row.updated_at = now
     row.save()
@@ -278,7 +278,7 @@ def record_gpc(subject_id: uuid.UUID, *, site_id: int, now: dt.datetime) -> bool
         row.gpc, row.gpc_seen_at, row.updated_at = True, now, now
         row.version += 1
         row.save()
-        events = append(subject_id, [_SIGNAL], site_id=site_id, payload={"signal": "gpc"}, now=now)
+        events = append(subject_id, [SIGNAL], site_id=site_id, payload={"signal": "gpc"}, now=now)
         owe(subject_id, events, now=now)
         # the request that carries the signal obeys it anyway: a page does not wait for Redis
         announce_after_commit(subject_id, gates_of(row, now=now.timestamp()), wait=False)

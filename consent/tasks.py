@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from consent import access_log, audit, checkpoints, enforcement, rights, wishes
+from consent import access_log, audit, checkpoints, enforcement, rights, wishes, withdrawals
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ def audit_everything() -> int:
 @shared_task
 def checkpoint() -> int:
     """Tie the newest entries of the ledger together, and copy the line outside the database."""
-    return checkpoints.make(now=timezone.now())
+    made = checkpoints.make(now=timezone.now())
+    withdrawals.export()
+    return made
 
 
 @shared_task

@@ -26,10 +26,11 @@ from cms.language.text import parse_text
 from cms.models import Block, Plan, Site
 from config.errors import DATABASE_AWAY
 from consent.hot_store import Unavailable, hot_store
+from personalization.binding import bind, item_keys
 from personalization.directory import Directory, compile_directory
 from personalization.fragments import Item, RichText
 from personalization.models import Directory as StoredDirectory
-from personalization.plan import BoundPlan, StoredPlan, bind, item_keys
+from personalization.plan import BoundPlan, StoredPlan
 from personalization.recommending import Find
 
 log = logging.getLogger(__name__)

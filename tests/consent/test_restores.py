@@ -12,11 +12,12 @@ from django.db import connection, transaction
 from cms.models import Site
 from consent.audit import audit
 from consent.checkpoints import make, published
-from consent.decisions import How, decide, history_of
-from consent.models import ConsentEvent, ConsentState, LedgerCheckpoint
+from consent.decisions import How, decide, history_of, record_gpc
+from consent.models import ConsentEvent, ConsentState, LedgerCheckpoint, PropagationJob
 from consent.proofs import problems_of
 from consent.receipts import receipts_of
 from consent.restores import restores_file
+from consent.withdrawals import export, withdrawals_file
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 11, 22, 8, tzinfo=dt.UTC)
@@ -79,6 +80,46 @@ def test_it_goes_on_behind_what_it_lost() -> None:
     call_command("consent_audit", "--only", "ledger", stdout=said)
     assert "Known: the entries of checkpoints 2 to 3 were lost" in said.getvalue()
     assert "The ledger goes on" not in replay()  # nothing is lost twice
+
+
+def test_what_was_withdrawn_after_the_backup_is_withdrawn_again() -> None:
+    people = {name: agree() for name in ("ada", "ben", "cleo", "dora")}
+    decide(people["dora"], {"personalization": False}, how=How(method="test"), now=NOW)
+    decide(
+        people["dora"],
+        {"personalization": True},
+        how=How(method="test"),
+        now=NOW + dt.timedelta(seconds=1),
+    )
+    follow(NOW + dt.timedelta(seconds=2))
+    backup = transaction.savepoint()
+    later = NOW + dt.timedelta(minutes=5)
+    decide(people["ada"], {"personalization": False}, how=How(method="test"), now=later)
+    record_gpc(people["ben"], site_id=1, now=later)
+    decide(people["cleo"], {"analytics": True}, how=How(method="test"), now=later)
+    follow(later)
+    outside = withdrawals_file().read_text()
+    assert not any(str(one) in outside or one.hex in outside for one in people.values())
+    transaction.savepoint_rollback(backup)
+    assert {name: state_of(one) for name, one in people.items()} == dict.fromkeys(people, "granted")
+    assert "withdrawals of 2 repeated" in replay()
+    assert {name: state_of(one) for name, one in people.items()} == {
+        "ada": "withdrawn", "ben": "granted", "cleo": "granted", "dora": "granted",
+    }  # fmt: skip
+    assert ConsentState.objects.get(pk=people["ben"]).gpc is True
+    assert PropagationJob.objects.filter(subject_key=people["ada"]).exists()
+    assert "withdrawals of 0 repeated" in replay()
+
+
+def follow(now: dt.datetime) -> None:
+    """Do what every minute does with the ledger."""
+    make(now=now)
+    export()
+
+
+def state_of(subject: Any) -> str:
+    state: str = ConsentState.objects.get(pk=subject).state["personalization"]
+    return state
 
 
 def test_what_nobody_signed_hides_nothing() -> None:
