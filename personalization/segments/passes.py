@@ -15,7 +15,8 @@ from cms.language.nodes import Did, Sequence
 from personalization.segments import counting_sql, following_sql
 from personalization.segments.behaviour_sql import Events
 
-MOST: Final = 50  # behaviours in a pass: a query of PostgreSQL has at most 1,664 columns
+# Counts and steps in a pass. A step needs up to eight columns, and a query of PostgreSQL has at most 1,664.
+MOST: Final = 100
 
 _Writer = Callable[[Events, dict[str, Any]], str]
 
@@ -25,6 +26,7 @@ class _Pass:
     name: str
     write: _Writer
     asked: dict[str, Did | Sequence] = field(default_factory=dict)  # by column
+    size: int = 0
 
 
 class Passes:
@@ -42,11 +44,13 @@ class Passes:
         if known is None:
             group, write = _kind(node)
             shared = self._open.get(group)
-            if shared is None or len(shared.asked) == MOST:
+            size = len(node.steps) if isinstance(node, Sequence) else 1
+            if shared is None or shared.size + size > MOST:
                 shared = self._open[group] = _Pass(f"b{len(self._passes)}", write)
                 self._passes.append(shared)
             column = f"t{len(self._truths)}"
             shared.asked[column] = node
+            shared.size += size
             nothing = "TRUE" if compile_behaviour(node).empty[0].truth else "FALSE"
             known = self._truths[node.key] = f"coalesce({shared.name}.{column}, {nothing})"
         return known

@@ -218,3 +218,32 @@ def test_python_and_explain_and_sql_give_one_answer(written: list[Any], crowd: l
     for profile, somebody in zip(stored, crowd, strict=True):
         expected = in_python(directory, profile, somebody)
         assert found[uuid.UUID(str(profile.pk))] == expected, (written, somebody)
+
+
+@pytest.mark.django_db
+def test_many_long_sequences_fit_into_one_statement() -> None:
+    def sequence(number: int) -> dict[str, Any]:
+        names = ["Viewed", "Added"] * 5
+        steps = [
+            {"event": name, "where": {"properties.n": {"$gte": (number + k) % 3}}}
+            for k, name in enumerate(names)
+        ]
+        return {"$seq": {"steps": steps, "gap": "PT1H" if number % 2 else "PT2M", "since": f"P{1 + number}D"}}
+
+    events = [
+        Happened(
+            ["Viewed", "Added"][k % 2],
+            MOMENT - (20 - k) * STEP,
+            {"n": k % 3},
+            "track",
+            f"{k:02}",
+        )
+        for k in range(20)
+    ]
+    somebody = {"traits": {}, "granted": PURPOSES, "events": events}
+    directory = directory_for([sequence(number) for number in range(60)], nested=False)
+    profile = store(somebody)
+    found = answers(the_site(), directory, directory.stored, [profile.pk], now=NOW)
+    expected = in_python(directory, profile, somebody)
+    assert found[profile.pk] == expected
+    assert len(set(expected.values())) > 1
