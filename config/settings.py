@@ -248,6 +248,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="2", minute="55"),
     },
     "expire-accesses": {"task": "consent.tasks.expire_accesses", "schedule": crontab(hour="2", minute="50")},
+    "prune-withdrawals": {
+        "task": "consent.tasks.prune_withdrawals",
+        "schedule": crontab(hour="2", minute="52"),
+    },
     "checkpoint": {"task": "consent.tasks.checkpoint", "schedule": 60.0, "options": {"expires": 60}},
     "audit-consent": {"task": "consent.tasks.audit_flags", "schedule": 60.0, "options": {"expires": 60}},
     "audit-everything": {

@@ -7,7 +7,6 @@ deleted by the worker, idempotently, with a receipt each (`PropagationJob`).
 
 import datetime as dt
 import uuid
-from collections.abc import Collection
 from typing import Final
 
 from django.db import transaction
@@ -15,7 +14,7 @@ from django.db import transaction
 from consent import access_log, tombstones
 from consent.enforcement import remind_worker, write_duties
 from consent.gates import NECESSARY, Gates
-from consent.ledger import Entry, append
+from consent.ledger import Entry, append, shred
 from consent.merging import everyone_in
 from consent.models import ConsentEvent, ConsentState, Purpose, Subject, SubjectIdentifier
 from consent.state import announce_after_commit
@@ -53,11 +52,6 @@ def _entry(actor: str) -> Entry:
 def purposes_of_all() -> list[str]:
     """Return every purpose for which anything can be kept, what is necessary included."""
     return sorted({*Purpose.objects.values_list("key", flat=True), NECESSARY})
-
-
-def shred(subjects: Collection[uuid.UUID]) -> int:
-    """Take salt and payload out of the ledger's entries; rows, commitments and hashes stay."""
-    return ConsentEvent.objects.filter(subject_key__in=subjects).update(salt=None, payload_enc=None)
 
 
 def replay(*, now: dt.datetime) -> int:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop as N_
 
 from consent.gates import NECESSARY
 from consent.holders import About, Holder, Item
-from consent.ledger import payload_of
+from consent.ledger import payload_of, shred
 from consent.merging import everyone_in
 from consent.models import ConsentEvent, ConsentState, PrivacyRequest, PropagationJob, SubjectIdentifier
 from consent.seal import Unreadable, unseal
@@ -84,8 +84,7 @@ def erase_decisions(subject: uuid.UUID, purposes: Collection[str]) -> int:
     if NECESSARY not in purposes:
         return 0
     state = ConsentState.objects.filter(pk=subject).delete()[0]
-    entries = ConsentEvent.objects.filter(subject_key=subject, payload_enc__isnull=False)
-    return state + entries.update(salt=None, payload_enc=None)
+    return state + shred([subject])
 
 
 def export_requests(subject: uuid.UUID) -> dict[str, Any]:

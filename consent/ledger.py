@@ -9,12 +9,13 @@ import datetime as dt
 import hashlib
 import secrets
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import rfc8785
+from django.db import connection
 
 from consent.models import CLEAR_COLUMNS, ConsentEvent, SubjectKey
 from consent.seal import Unreadable, seal, unseal
@@ -135,3 +136,11 @@ def payload_is_theirs(row: ConsentEvent) -> bool:
     except Unreadable:
         return SubjectKey.objects.filter(pk=row.subject_key, destroyed_at__isnull=True).first() is None
     return hashlib.sha256(bytes(row.salt) + spelled).hexdigest() == row.commitment
+
+
+def shred(subjects: Collection[uuid.UUID]) -> int:
+    """Take salt and payload out of the ledger's entries; rows, commitments and hashes stay."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT consent_shred(%s)", [list(subjects)])
+        (shredded,) = cursor.fetchone() or (0,)
+        return int(shredded)

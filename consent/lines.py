@@ -4,12 +4,16 @@ What is in them survives a restore of the database. Nobody changes a line; one t
 the next, and left out when it is read.
 """
 
+import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
+
+_BLOCK = 1 << 16
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:
@@ -34,6 +38,47 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         while (line := _next(file)) is not None:
             yield line
+
+
+def last(path: Path) -> dict[str, Any] | None:
+    """Return the last line that is whole, however long the file is; None where there is none."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        start = file.seek(0, os.SEEK_END)
+        while start:
+            start = max(0, start - _BLOCK)
+            file.seek(start)
+            if start:
+                file.readline()  # the rest of a line that began before
+            found = None
+            while (line := _next(file)) is not None:
+                found = line
+            if found is not None:
+                return found
+    return None
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let nobody else who asks for the same be at the file during the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def rewrite(path: Path, kept: Iterable[Mapping[str, Any]]) -> None:
+    """Put other lines in the place of all; a crash leaves the old ones or the new ones. Be `alone`."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    for line in kept:
+        append(new, line)
+    new.replace(path)
 
 
 def since(path: Path, n: int) -> Iterator[dict[str, Any]]:

@@ -53,6 +53,12 @@ def checkpoint() -> int:
 
 
 @shared_task
+def prune_withdrawals() -> int:
+    """Take out of the file of withdrawals what is older than any backup, and whoever was erased."""
+    return withdrawals.prune(now=timezone.now())
+
+
+@shared_task
 def expire_accesses() -> int:
     """Delete what the log of accesses has kept for its time."""
     return access_log.expire(now=timezone.now(), days=settings.ACCESS_LOG_DAYS)

@@ -1,8 +1,9 @@
 """Withdrawals outside the database, so that a restored backup does not bring back what somebody took back.
 
-In: the ledger, as far as checkpoints reach. Out: a line for each checkpoint in which something was closed, in
+In: the ledger, as far as checkpoints reach. Out: a line for each checkpoint, with what was closed in it, in
 `LEDGER_DIR/withdrawals.jsonl`; it names nobody without the site's key (`tombstones.py`). Written by the minute and not
-by the request, so that no withdrawal waits for a disk.
+by the request, so that no withdrawal waits for a disk. A line is kept as long as a backup may be, and whoever was
+erased is taken out of it in the night.
 """
 
 import datetime as dt
@@ -14,12 +15,14 @@ from typing import Final
 
 from django.conf import settings
 
-from consent import lines
+from consent import lines, tombstones
 from consent.decisions import CLOSING, SIGNAL, How, decide, record_gpc
+from consent.merging import everyone_in
 from consent.models import ConsentEvent, ConsentState, LedgerCheckpoint
 from consent.tombstones import of_subject
 
 HOW: Final = How(method="replay", actor="system")
+KEPT: Final = dt.timedelta(days=365)  # no backup is older
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +40,38 @@ def withdrawals_file() -> Path:
 
 def export() -> int:
     """Write the lines that are not outside the database yet; return how many there were."""
-    known = max((line["n"] for line in lines.read(withdrawals_file())), default=0)
-    written = 0
-    for checkpoint in LedgerCheckpoint.objects.filter(n__gt=known).order_by("n"):
-        entries = ConsentEvent.objects.filter(
-            pk__gt=checkpoint.from_id, pk__lte=checkpoint.to_id, action__in=CLOSING
-        )
-        closed = [
-            [of_subject(subject), purpose, at.astimezone(dt.UTC).isoformat()]
-            for subject, purpose, at in entries.order_by("pk").values_list("subject_key", "purpose", "at")
+    with lines.alone(withdrawals_file()):
+        known = lines.last(withdrawals_file())
+        missing = list(LedgerCheckpoint.objects.filter(n__gt=known["n"] if known else 0).order_by("n"))
+        for checkpoint in missing:
+            lines.append(withdrawals_file(), {"n": checkpoint.n, "closed": list(_closed_in(checkpoint))})
+    return len(missing)
+
+
+def _closed_in(checkpoint: LedgerCheckpoint) -> Iterator[list[str]]:
+    """Yield digest, purpose and moment; whoever was joined is closed under every name that a backup may know."""
+    entries = ConsentEvent.objects.filter(
+        pk__gt=checkpoint.from_id, pk__lte=checkpoint.to_id, action__in=CLOSING
+    )
+    for subject, purpose, at in entries.order_by("pk").values_list("subject_key", "purpose", "at"):
+        for one in everyone_in(subject):
+            yield [of_subject(one), purpose, at.astimezone(dt.UTC).isoformat()]
+
+
+def prune(*, now: dt.datetime) -> int:
+    """Take out what is older than any backup, and whoever was erased; return how many withdrawals were left out."""
+    erased = {digest for stone in tombstones.read() for digest in stone.digests}
+    oldest = (now - KEPT).isoformat()
+    with lines.alone(withdrawals_file()):
+        before = list(lines.read(withdrawals_file()))
+        kept = [
+            {**line, "closed": [one for one in line["closed"] if one[0] not in erased and one[2] >= oldest]}
+            for line in before
         ]
-        if closed:
-            lines.append(withdrawals_file(), {"n": checkpoint.n, "closed": closed})
-            written += 1
-    return written
+        kept = [line for line in kept[:-1] if line["closed"]] + kept[-1:]  # the last says how far it is
+        if kept != before:
+            lines.rewrite(withdrawals_file(), kept)
+    return sum(len(line["closed"]) for line in before) - sum(len(line["closed"]) for line in kept)
 
 
 def read() -> Iterator[Closed]:

@@ -144,7 +144,7 @@ def compile_directory(stored: Mapping[str, Any], *, version: int) -> Directory:
     """Compile a stored directory."""
     facts = dict(CONTEXT) | {f["name"]: _fact(f) for f in stored["facts"]}
     segments = resting({s["key"]: _segment(s) for s in stored["segments"]})
-    names = {key: SegmentName(key, s.title, s.purposes) for key, s in segments.items()}
+    names = {key: SegmentName(key, s.title, s.purposes, s.by is not None) for key, s in segments.items()}
     attributes = {name: dict(defaults) for name, defaults in stored["attributes"].items()}
     bestsellers = {
         t: Bestsellers(b.get("overall"), b.get("by_category", {})) for t, b in stored["bestsellers"].items()

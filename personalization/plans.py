@@ -20,10 +20,11 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import DatabaseError
 
-from cms.compiler import locale_chain
+from cms.compiler import compile_block, locale_chain
 from cms.fields import parse_fields
 from cms.language.text import parse_text
 from cms.models import Block, Plan, Site
+from cms.sources import Sources, load_sources
 from config.errors import DATABASE_AWAY
 from consent.hot_store import Unavailable, hot_store
 from personalization.binding import bind, item_keys
@@ -231,15 +232,21 @@ def item_finder(site: SiteFacts, locale: str) -> Find:
     """Return what looks for live items of a catalogue, and remembers the last thousand answers.
 
     It lives as long as the plan that it is bound to, which ends when the catalogue changes. A request that meets an item
-    first costs one query; where the database is away, the component shows its default.
+    first costs one query, and the first of all reads what items refer to; where the database is away, the component
+    shows its default.
     """
+
+    @lru_cache(maxsize=1)
+    def sources() -> Sources:
+        return load_sources(Site.objects.get(pk=site.id), [])
 
     @lru_cache(maxsize=FOUND_ITEMS)
     def read(type_key: str, key: str) -> Item | None:
         live = Block.objects.filter(
             site=site.id, key=key, live=True, type__key=type_key, type__catalogue=True
         )
-        return load_items(site, [key], locale=locale).get(key) if live.exists() else None
+        row = live.select_related("type", "published").first()
+        return _item(row, sources(), locale) if row is not None else None
 
     def find(type_key: str, key: str) -> Item | None:
         try:
@@ -253,21 +260,22 @@ def item_finder(site: SiteFacts, locale: str) -> Find:
 
 def load_items(site: SiteFacts, keys: Iterable[str], *, locale: str) -> dict[str, Item]:
     """Load blocks that stand in for themselves: items of catalogues, and defaults of components."""
-    from cms.compiler import compile_block
-    from cms.sources import load_sources
-
     keys = set(keys)
     if not keys:
         return {}
     rows = Block.objects.filter(site=site.id, key__in=keys).select_related("type", "published")
     sources = load_sources(Site.objects.get(pk=site.id), [])
-    items: dict[str, Item] = {}
-    for row in rows:
-        data = row.data if row.live else row.published.data if row.published else None
-        if data is not None:
-            fields = compile_block(parse_fields(row.type.fields)[0], data, sources=sources, locale=locale)
-            items[row.key] = {"type": row.type.key, "block": row.key, "fields": _finished(fields)}
-    return items
+    found = ((row.key, _item(row, sources, locale)) for row in rows)
+    return {key: item for key, item in found if item is not None}
+
+
+def _item(row: Block, sources: Sources, locale: str) -> Item | None:
+    """Return a block as an item in a language; None where nothing of it is published."""
+    data = row.data if row.live else row.published.data if row.published else None
+    if data is None:
+        return None
+    fields = compile_block(parse_fields(row.type.fields)[0], data, sources=sources, locale=locale)
+    return {"type": row.type.key, "block": row.key, "fields": _finished(fields)}
 
 
 def _finished(value: Any) -> Any:

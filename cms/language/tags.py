@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from cms.language.rich import COMPONENTS, attributes
-from cms.language.vocabulary import SEGMENT_BY
 
 _PLACEHOLDER: Final = re.compile(r"\{\{[^{}]*\}\}", re.DOTALL)
 _SCAN: Final = re.compile(
@@ -37,11 +36,6 @@ class Component:
     type: str
     default: str | None = None
     of: str | None = None
-
-    @property
-    def fact(self) -> str | None:
-        """Return the fact whose value is the key of the item."""
-        return None if self.of is None else self.of.join(SEGMENT_BY)
 
 
 def tagged_placeholder(source: str) -> str | None:

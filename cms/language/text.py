@@ -134,9 +134,14 @@ def _check_default(
 def _check_component(item: Component, vocabulary: Vocabulary) -> Iterator[Problem]:
     if item.type == "":
         yield Problem("component_without_type", "", f"<{item.name}> needs a type: which blocks it may show.")
-    if item.fact is not None and vocabulary.find(item.fact) is None:
-        message = f'<{item.name}> is of "{item.of}": there is no such segment of people.'
-        yield Problem("unknown_segment", "", message)
+    segment = vocabulary.segments.get(item.of or "")
+    if item.of is not None and segment is None:
+        yield Problem("unknown_segment", "", f'<{item.name}> is of "{item.of}": there is no such segment.')
+    elif segment is not None and not segment.has_by:
+        message = (
+            f"<{item.name}> is of {segment.title}, whose rule counts by no value: no item is meant by it."
+        )
+        yield Problem("segment_without_by", "", message)
     if item.default is None:
         message = f"<{item.name}> has no default block: where nothing fits it shows nothing."
         yield Problem("component_without_default", "", message, "warning")

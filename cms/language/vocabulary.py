@@ -39,11 +39,15 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class SegmentName:
-    """A segment as rules see it; its purposes are those of every fact that its own rule reads."""
+    """A segment as rules see it; its purposes are those of every fact that its own rule reads.
+
+    ``has_by``: its rule counts for one and the same value, which is the fact ``segment.KEY.by``.
+    """
 
     key: str
     title: str
     purposes: frozenset[str]
+    has_by: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,14 +217,15 @@ class ConsentView(APIView):
         except DecisionError as error:
             return _refused(error, request)
         decided = ConsentState.objects.filter(pk=decision.subject_id).first()
+        states = refused_by(closed_by_signals(request, SITE_ID), decision.states)
         token = fresh_token(decision.subject_id) if decision.subject_id else None
         response = _private(
             {
                 "visitor_id": decision.subject_id,
                 "token": token,
-                "purposes": decision.states,
+                "purposes": states,
                 "receipt": decision.receipt,
-                "consent_mode": _mode(decided, decision.states, gpc=how.gpc, now=now),
+                "consent_mode": _mode(decided, states, gpc=how.gpc, now=now),
             }
         )
         if token:

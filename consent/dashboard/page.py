@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 
 from consent import rights, wishes
 from consent.api.asking import sends_gpc, subject_of, unset_state
+from consent.api.signals import closed_by_signals
 from consent.dashboard.links import link_of
 from consent.decisions import history_of, states_of
 from consent.effects import Effect, Stage, effects_of, in_words
@@ -69,25 +70,25 @@ def context_of(request: HttpRequest, *, now: dt.datetime) -> dict[str, Any]:
     states = states_of(row, now=now, unset="unset" if row else unset_state(request, current.n), gpc=False)
     purposes = active_purposes(SITE_ID)
     gpc = sends_gpc(request) or bool(row and row.gpc)
-    covered = {p.key for p in purposes if p.gpc_applies}
+    closed = closed_by_signals(request, SITE_ID) | {p.key for p in purposes if gpc and p.gpc_applies}
     context: dict[str, Any] = {
         "notice": notice,
         "served": statement(current.n, locale=notice["locale"], surface="page", now=now),
         "purposes": [
-            p | {"state": states.get(p["key"], "unset"), "closed": gpc and p["key"] in covered}
+            p | {"state": states.get(p["key"], "unset"), "closed": p["key"] in closed}
             for p in (*notice["purposes"], *_decided_besides(row, notice, purposes))
         ],
         "gpc": gpc,
         "gpc_since": row.gpc_seen_at if row else None,
-        "sold": any(p.sale_or_share and _is_open(p, states, gpc) for p in purposes),
-        "sensitive": any(p.sensitive and _is_open(p, states, gpc) for p in purposes),
+        "sold": any(p.sale_or_share and _is_open(p, states, closed) for p in purposes),
+        "sensitive": any(p.sensitive and _is_open(p, states, closed) for p in purposes),
         "known": row is not None,
         "said": _said(request),
         "languages": settings.LANGUAGES,
     }
     titles = {p.key: p.title.get(notice["locale"]) or str(p) for p in purposes}
     context["objections"] = [
-        (p.key, titles[p.key]) for p in purposes if not p.required and _is_open(p, states, gpc)
+        (p.key, titles[p.key]) for p in purposes if not p.required and _is_open(p, states, closed)
     ]
     return context if row is None else context | _of_person(row, titles, now)
 
@@ -120,8 +121,8 @@ def _effects() -> dict[str, Callable[[int], str]]:
     }
 
 
-def _is_open(purpose: Purpose, states: Mapping[str, str], gpc: bool) -> bool:
-    return states.get(purpose.key) == "granted" and not (gpc and purpose.gpc_applies)
+def _is_open(purpose: Purpose, states: Mapping[str, str], closed: frozenset[str]) -> bool:
+    return states.get(purpose.key) == "granted" and purpose.key not in closed
 
 
 def _decided_besides(

@@ -285,7 +285,7 @@ def exercise(request: HttpRequest) -> HttpResponse:
 
 
 def _object(request: HttpRequest, row: ConsentState, proof: str, now: dt.datetime) -> HttpResponse:
-    """Refuse one purpose as an objection, which is on record with its deadline."""
+    """Refuse one purpose as an objection, which is on record."""
     purpose = request.POST.get("purpose", "")
     if purpose not in {one.key for one in active_purposes(SITE_ID) if not one.required}:
         raise Http404

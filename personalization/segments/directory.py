@@ -67,11 +67,23 @@ def facts_of_site(site_id: int) -> Vocabulary:
     facts = {fact.name: fact for fact in (*FEATURES, *HISTORY)}
     facts |= {t.key: _fact(t) for t in Trait.objects.filter(site_id=site_id)}
     rows = list(Segment.objects.filter(site_id=site_id))
-    segments = {s.key: SegmentName(s.key, s.title, frozenset(s.purposes)) for s in rows}
+    segments = {
+        s.key: SegmentName(s.key, s.title, frozenset(s.purposes), _has_by([s.rule, s.score])) for s in rows
+    }
     facts |= {f"scores.{s.key}": _score(s) for s in rows if s.kind == Segment.Kind.SCORE and s.purposes}
     attributes = {a.key: a.default for a in Attribute.objects.filter(site_id=site_id)}
     strict = Site.objects.filter(pk=site_id, strict_events=True).exists()
     return Vocabulary(facts, segments, attributes, event_names(site_id), strict)
+
+
+def _has_by(written: Any) -> bool:
+    """Say whether a rule, as written, counts for one and the same value somewhere."""
+    if isinstance(written, list):
+        return any(_has_by(one) for one in written)
+    if not isinstance(written, Mapping):
+        return False
+    counts = (one for name, one in written.items() if name in ("$did", "$seq") and isinstance(one, Mapping))
+    return any(one.get("by") for one in counts) or any(_has_by(one) for one in written.values())
 
 
 def _score(segment: Segment) -> Fact:

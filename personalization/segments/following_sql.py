@@ -53,13 +53,17 @@ def following(events: Events, sequences: Mapping[str, Sequence]) -> str:
     return f"SELECT subject_key, {truths} FROM ({rows}) z GROUP BY subject_key"
 
 
+def course_of(node: Sequence) -> tuple[object, ...]:
+    """Return what makes sequences one course: their steps and their gap."""
+    return tuple((step.event, step.where, step.absent) for step in node.steps), node.gap
+
+
 def _courses(sequences: Mapping[str, Sequence]) -> list[_Course]:
     found: dict[tuple[object, ...], _Course] = {}
     for name, one in sequences.items():
-        steps = tuple((step.event, step.where, step.absent) for step in one.steps)
-        course = found.get((steps, one.gap))
+        course = found.get(course_of(one))
         if course is None:
-            course = found[steps, one.gap] = _Course(len(found), one.gap)
+            course = found[course_of(one)] = _Course(len(found), one.gap)
             for step in one.steps:
                 if step.absent:
                     course.never[-1].append(step)

@@ -26,7 +26,10 @@ class _Pass:
     name: str
     write: _Writer
     asked: dict[str, Did | Sequence] = field(default_factory=dict)  # by column
-    size: int = 0
+    walks: dict[Hashable, int] = field(default_factory=dict)  # what each costs in columns
+
+    def has_room(self, walk: Hashable, size: int) -> bool:
+        return walk in self.walks or sum(self.walks.values()) + size <= MOST
 
 
 class Passes:
@@ -39,18 +42,21 @@ class Passes:
         self._passes: list[_Pass] = []
 
     def truth(self, node: Did | Sequence) -> str:
-        """Return the expression of a behaviour; who is in no table did nothing that counts."""
+        """Return the expression of a behaviour; who is in no table did nothing that counts. Raises NotInSql."""
         known = self._truths.get(node.key)
         if known is None:
             group, write = _kind(node)
+            column = f"t{len(self._truths)}"
+            write(
+                self.events, {column: node}
+            )  # what SQL cannot say is refused here, before others depend on it
+            walk, size = _walk(node)
             shared = self._open.get(group)
-            size = len(node.steps) if isinstance(node, Sequence) else 1
-            if shared is None or shared.size + size > MOST:
+            if shared is None or not shared.has_room(walk, size):
                 shared = self._open[group] = _Pass(f"b{len(self._passes)}", write)
                 self._passes.append(shared)
-            column = f"t{len(self._truths)}"
             shared.asked[column] = node
-            shared.size += size
+            shared.walks[walk] = size
             nothing = "TRUE" if compile_behaviour(node).empty[0].truth else "FALSE"
             known = self._truths[node.key] = f"coalesce({shared.name}.{column}, {nothing})"
         return known
@@ -59,6 +65,13 @@ class Passes:
         """Yield the name and the query of every pass."""
         for one in self._passes:
             yield one.name, one.write(self.events, one.asked)
+
+
+def _walk(node: Did | Sequence) -> tuple[Hashable, int]:
+    """Return what a behaviour walks over, which equal ones do once, and for how many columns' worth."""
+    if isinstance(node, Sequence):
+        return following_sql.course_of(node), len(node.steps)
+    return node.key, 1
 
 
 def _kind(node: Did | Sequence) -> tuple[Hashable, _Writer]:

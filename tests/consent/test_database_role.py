@@ -8,7 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
+from consent import withdrawals
 from consent.audit import audit
+from consent.checkpoints import make
 from consent.decisions import How, decide
 from consent.erasure import erase
 from consent.models import ConsentEvent
@@ -48,6 +50,8 @@ def decided() -> uuid.UUID:
         "DROP TABLE consent_consentevent CASCADE",
         "UPDATE consent_ledgercheckpoint SET root = ''",
         "DELETE FROM consent_noticeversion",
+        "UPDATE consent_consentevent SET payload_enc = 'x'",
+        "SET pgtrigger.ignore = '{consent_consentevent:all}'; UPDATE consent_consentevent SET payload_enc = 'x'",
     ],
 )
 def test_it_cannot_change_what_was_decided(as_role: None, statement: str) -> None:
@@ -64,19 +68,27 @@ def test_it_runs_everything_else(as_role: None) -> None:
     somebody = decided()
     assert erase(somebody, now=NOW + dt.timedelta(days=2))
     assert not ConsentEvent.objects.filter(subject_key=somebody, payload_enc__isnull=False).exists()
+    assert make(now=NOW + dt.timedelta(days=2)) == 1
+    assert withdrawals.export() == 1
+    call_command("replay_erasures")
     assert partitions.ensure(NOW.date() + dt.timedelta(days=200)) > 0
     assert [one for one in audit(now=NOW + dt.timedelta(days=2)) if one.invariant == "ledger"] == []
 
 
 def test_a_role_that_would_protect_nothing_is_refused() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_user")
-        (mine,) = cursor.fetchone() or ("",)
-        cursor.execute("CREATE ROLE tessera_all_powerful SUPERUSER")
+        for statement in (
+            "CREATE ROLE tessera_all_powerful SUPERUSER",
+            "CREATE ROLE tessera_owner",
+            "CREATE ROLE tessera_member IN ROLE tessera_owner",
+            "ALTER TABLE consent_ledgercheckpoint OWNER TO tessera_owner",
+        ):
+            cursor.execute(statement)
     for role, said in (
         ("nobody_at_all", "no role"),
         ("tessera_all_powerful", "superuser"),
-        (mine, "superuser|migrates"),
+        ("tessera_owner", "owner of consent_ledgercheckpoint"),
+        ("tessera_member", "owner of consent_ledgercheckpoint"),
     ):
         with pytest.raises(CommandError, match=said):
             call_command("restrict_role", role)

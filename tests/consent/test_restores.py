@@ -13,11 +13,14 @@ from cms.models import Site
 from consent.audit import audit
 from consent.checkpoints import make, published
 from consent.decisions import How, decide, history_of, record_gpc
+from consent.erasure import erase
+from consent.merging import merge
 from consent.models import ConsentEvent, ConsentState, LedgerCheckpoint, PropagationJob
 from consent.proofs import problems_of
 from consent.receipts import receipts_of
 from consent.restores import restores_file
-from consent.withdrawals import export, withdrawals_file
+from consent.tombstones import of_subject
+from consent.withdrawals import export, prune, read, withdrawals_file
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 11, 22, 8, tzinfo=dt.UTC)
@@ -109,6 +112,35 @@ def test_what_was_withdrawn_after_the_backup_is_withdrawn_again() -> None:
     assert ConsentState.objects.get(pk=people["ben"]).gpc is True
     assert PropagationJob.objects.filter(subject_key=people["ada"]).exists()
     assert "withdrawals of 0 repeated" in replay()
+
+
+def test_whoever_was_joined_is_closed_under_every_name() -> None:
+    ada, tablet = agree(), agree()
+    follow(NOW)
+    backup = transaction.savepoint()
+    later = NOW + dt.timedelta(minutes=5)
+    merge(tablet, ada, now=later)
+    decide(ada, {"personalization": False}, how=How(method="test"), now=later + dt.timedelta(minutes=1))
+    follow(later + dt.timedelta(minutes=2))
+    transaction.savepoint_rollback(backup)
+    replay()
+    assert (state_of(ada), state_of(tablet)) == ("withdrawn", "withdrawn")
+
+
+def test_withdrawals_are_kept_as_long_as_backups_and_not_of_the_erased() -> None:
+    ada, ben = agree(), agree()
+    for one in (ada, ben):
+        decide(one, {"personalization": False}, how=How(method="test"), now=NOW)
+    follow(NOW)
+    assert prune(now=NOW + dt.timedelta(days=300)) == 0
+    erase(ada, now=NOW)
+    assert prune(now=NOW + dt.timedelta(days=300)) == 1
+    assert [one.digest for one in read()] == [of_subject(ben)]
+    assert prune(now=NOW + dt.timedelta(days=366)) == 1
+    assert list(read()) == []
+    agree()
+    make(now=NOW)
+    assert export() == 1  # it goes on where it was
 
 
 def follow(now: dt.datetime) -> None:

@@ -7,13 +7,15 @@ import psycopg
 from launcher import embedded
 from tests.faults.system import NO_REDIS, System
 
-# every row that is stored leaves a line that no erasure takes away
+# every row that is stored, and every row in which more is said than before, leaves a line that no erasure takes away
 WATCH = """
 CREATE TABLE IF NOT EXISTS fault_stored (subject uuid, at timestamptz);
 CREATE OR REPLACE FUNCTION fault_store() RETURNS trigger LANGUAGE plpgsql AS
   'BEGIN INSERT INTO fault_stored VALUES (NEW.subject_key, clock_timestamp()); RETURN NEW; END';
 CREATE OR REPLACE TRIGGER fault_watch AFTER INSERT ON personalization_event FOR EACH ROW EXECUTE FUNCTION fault_store();
-CREATE OR REPLACE TRIGGER fault_watch AFTER INSERT OR UPDATE ON personalization_profile FOR EACH ROW EXECUTE FUNCTION fault_store();
+CREATE OR REPLACE TRIGGER fault_watch AFTER INSERT ON personalization_profile FOR EACH ROW EXECUTE FUNCTION fault_store();
+CREATE OR REPLACE TRIGGER fault_watch_more AFTER UPDATE ON personalization_profile FOR EACH ROW
+  WHEN (NOT NEW.traits <@ OLD.traits OR NEW.orders > OLD.orders) EXECUTE FUNCTION fault_store();
 """
 AFTER = (
     "SELECT count(*)::int FROM fault_stored JOIN unnest(%s::uuid[], %s::float8[]) AS left_(subject, answered)"

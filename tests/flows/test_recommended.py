@@ -77,10 +77,17 @@ def test_a_discount_shows_the_product_that_was_looked_at(offered: None, write_ke
 
 def test_it_costs_one_query_the_first_time_and_none_afterwards(offered: None, write_key: str) -> None:
     with time_machine.travel(START, tick=True):
-        ada, ben = left_a_tent(write_key), left_a_tent(write_key)
+        ada, ben, cleo = left_a_tent(write_key), left_a_tent(write_key), left_a_tent(write_key, "stove")
     with time_machine.travel(START + dt.timedelta(minutes=31), tick=False):
+        find = plans.item_finder(plans.read_site(), "en")
+        assert find("recipe-product", "tent")
+        with CaptureQueriesContext(connection) as asked:
+            assert find("recipe-product", "stove")
+            assert find("recipe-product", "no-such-product") is None
+        assert len(asked) == 2, [one["sql"] for one in asked]
         component(ada)
         component(ben)
+        component(cleo)
         with CaptureQueriesContext(connection) as asked:
             assert component(ada) == component(ben) == ("matched", ["Ridge tent"])
         assert len(asked) == 0, [one["sql"] for one in asked]
@@ -118,7 +125,7 @@ def test_without_the_database_the_default_stands_in(
         site = plans.read_site()
         find = plans.item_finder(site, "en")
         with monkeypatch.context() as patched:
-            patched.setattr(plans, "load_items", away)
+            patched.setattr(plans.Block.objects, "filter", away)
             assert find("recipe-product", "tent") is None
         assert find("recipe-product", "tent")["fields"]["title"] == "Ridge tent"
 
@@ -134,7 +141,10 @@ def test_why_names_the_segment(offered: None, write_key: str) -> None:
         assert place["off"] == {"segment": "cart_and_view"}
 
 
-@pytest.mark.parametrize(("of", "codes"), [("cart_and_view", []), ("no_such", ["unknown_segment"])])
+@pytest.mark.parametrize(
+    ("of", "codes"),
+    [("cart_and_view", []), ("no_such", ["unknown_segment"]), ("loyal", ["segment_without_by"])],
+)
 def test_a_component_of_no_segment_is_refused_with_its_place(
     offered: None, of: str, codes: list[str]
 ) -> None:

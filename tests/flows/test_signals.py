@@ -68,6 +68,12 @@ def test_a_further_signal_closes_every_door_of_its_request_and_changes_no_decisi
     told = ada.get("/api/v1/consent", headers=NO | {"X-Visitor": ada.token or ""}).json()
     assert told["signals"] == {"gpc": False, "platform": True}
     assert (told["purposes"]["personalization"], told["purposes"]["analytics"]) == ("refused", "granted")
+    changed = ada.decide(headers=NO, personalization=True, analytics=True).json()["purposes"]
+    assert (changed["personalization"], changed["analytics"]) == ("refused", "granted")
+    ada.cookies["tessera_visitor"] = ada.token or ""
+    assert '<option value="personalization">' not in ada.get("/privacy/", headers=NO).content.decode()
+    assert '<option value="personalization">' in ada.get("/privacy/").content.decode()
+    ada.cookies.clear()
     assert ConsentState.objects.get(pk=ada.visitor).state["personalization"] == "granted"
     assert ada.variant() == ("loyal", "matched")
 

@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,8 @@ from personalization.directory import Directory, compile_directory, holds
 from personalization.fold import Features, fold
 from personalization.models import Event, Profile
 from personalization.profiles import facts_of, set_features
-from personalization.segments.sets import answers
+from personalization.segments import passes
+from personalization.segments.sets import answers, in_sql
 from personalization.timelines import timelines_of
 from tests.builders import the_site
 from tests.cms.language.test_behaviour import counts, sequences
@@ -221,14 +223,15 @@ def test_python_and_explain_and_sql_give_one_answer(written: list[Any], crowd: l
 
 
 @pytest.mark.django_db
-def test_many_long_sequences_fit_into_one_statement() -> None:
+def test_many_long_sequences_fit_into_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     def sequence(number: int) -> dict[str, Any]:
         names = ["Viewed", "Added"] * 5
-        steps = [
-            {"event": name, "where": {"properties.n": {"$gte": (number + k) % 3}}}
-            for k, name in enumerate(names)
+        steps: list[dict[str, Any]] = [
+            {"event": name, "where": {"properties.n": {"$gte": -number}}} for name in names[:5]
         ]
-        return {"$seq": {"steps": steps, "gap": "PT1H" if number % 2 else "PT2M", "since": f"P{1 + number}D"}}
+        never = {"event": "Bought", "where": {"properties.n": {"$gte": number}}, "absent": True}
+        apart = [one for step in steps for one in (step, never)][:-1]
+        return {"$seq": {"steps": apart, "gap": "PT1H" if number % 2 else "PT2M", "since": "P2D"}}
 
     events = [
         Happened(
@@ -247,3 +250,19 @@ def test_many_long_sequences_fit_into_one_statement() -> None:
     expected = in_python(directory, profile, somebody)
     assert found[profile.pk] == expected
     assert len(set(expected.values())) > 1
+    monkeypatch.setattr(passes, "MOST", 10_000)  # all in one: more columns than a query can have
+    with pytest.raises(DatabaseError, match="target lists can have"), transaction.atomic():
+        answers(the_site(), directory, directory.stored, [profile.pk], now=NOW)
+
+
+@pytest.mark.django_db
+def test_what_sql_cannot_say_is_left_to_python_and_the_others_are_decided() -> None:
+    said = {"event": "Viewed", "where": {"properties.c": {"$regex": "^a"}}}
+    bare = {"event": "Viewed", "where": {"properties.c": "a"}}
+    written = [
+        {"$did": said}, {"$did": bare}, {"$did": {**said, "by": "properties.c"}}, {"$seq": {"steps": [said, bare]}},
+        {"$did": {**bare, "within": "session"}}, {"$did": {"event": "Viewed"}},
+    ]  # fmt: skip
+    statement, done = in_sql(the_site(), directory_for(written, nested=False))
+    assert [segment.key for segment in done] == ["s5"]
+    assert statement.source().count("LEFT JOIN (SELECT") == 1

@@ -185,9 +185,7 @@ class ObjectView(RightView):
 
 
 class OptOutView(RightView):
-    """`kind` says from what."""
-
-    kind = rights.Kind.OPT_OUT
+    kind = rights.Kind.OPT_OUT  # says from what
 
     @extend_schema(
         request=ProofBody,
