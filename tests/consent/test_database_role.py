@@ -38,30 +38,34 @@ def decided() -> uuid.UUID:
     return made
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE consent_consentevent SET action = 'granted'",
-        "UPDATE consent_consentevent SET at = now()",
-        "DELETE FROM consent_consentevent",
-        "TRUNCATE consent_consentevent CASCADE",
-        "ALTER TABLE consent_consentevent DISABLE TRIGGER USER",
-        "SET session_replication_role = replica",
-        "DROP TABLE consent_consentevent CASCADE",
-        "UPDATE consent_ledgercheckpoint SET root = ''",
-        "DELETE FROM consent_noticeversion",
-        "UPDATE consent_consentevent SET payload_enc = 'x'",
-        "SET pgtrigger.ignore = '{consent_consentevent:all}'; UPDATE consent_consentevent SET payload_enc = 'x'",
-    ],
+CHANGES = (
+    "UPDATE consent_consentevent SET action = 'granted'",
+    "UPDATE consent_consentevent SET at = now()",
+    "DELETE FROM consent_consentevent",
+    "TRUNCATE consent_consentevent CASCADE",
+    "ALTER TABLE consent_consentevent DISABLE TRIGGER USER",
+    "SET session_replication_role = replica",
+    "DROP TABLE consent_consentevent CASCADE",
+    "UPDATE consent_ledgercheckpoint SET root = ''",
+    "DELETE FROM consent_noticeversion",
+    "UPDATE consent_consentevent SET payload_enc = 'x'",
+    "SET pgtrigger.ignore = '{consent_consentevent:all}'; UPDATE consent_consentevent SET payload_enc = 'x'",
 )
-def test_it_cannot_change_what_was_decided(as_role: None, statement: str) -> None:
+
+
+def test_it_cannot_change_what_was_decided(as_role: None) -> None:
     decided()
-    with (
-        pytest.raises(DatabaseError, match=r"permission denied|must be owner"),
-        transaction.atomic(),
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(statement)
+    assert [statement for statement in CHANGES if not refused(statement)] == []
+
+
+def refused(statement: str) -> bool:
+    """Say whether the database refuses a statement because of who asks."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    except DatabaseError as error:
+        return "permission denied" in str(error) or "must be owner" in str(error)
+    return False
 
 
 def test_it_runs_everything_else(as_role: None) -> None:

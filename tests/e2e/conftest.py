@@ -96,14 +96,14 @@ def picture(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Non
 
 
 @pytest.fixture(scope="session")
-def violations() -> Callable[[Page], str]:
-    """Return a function that reads a page as axe does, and reports what it found ("" is nothing)."""
+def violations() -> Callable[..., str]:
+    """Return a function that reads a page, or what is `within` it, as axe does, and reports what it found ("" is nothing)."""
     from axe_playwright_python.sync_playwright import Axe
 
     axe = Axe()
 
-    def found(page: Page) -> str:
-        results = axe.run(page, options=AXE_OPTIONS)
+    def found(page: Page, within: str | None = None) -> str:
+        results = axe.run(page, context=within, options=AXE_OPTIONS)
         return results.generate_report() if results.violations_count else ""
 
     return found

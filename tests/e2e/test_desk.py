@@ -30,7 +30,7 @@ def olga(browser: Browser, system: System, watch: Callable[[Page], Page]) -> Pag
 
 
 def test_axe_finds_nothing_on_any_screen_of_the_desk(
-    page: Page, olga: Page, violations: Callable[[Page], str], picture: Callable[..., None]
+    page: Page, olga: Page, violations: Callable[..., str], picture: Callable[..., None]
 ) -> None:
     open_shop(page)
     become(page, "Farid")
@@ -40,7 +40,7 @@ def test_axe_finds_nothing_on_any_screen_of_the_desk(
     for name, path in SCREENS.items():
         olga.goto(path)
         expect(olga.locator("h1, h2").first).to_be_visible()
-        found[name] = violations(olga)
+        found[name] = violations(olga, "#content-main, #changelist")  # the frame around it is the theme's
         picture(olga, name)
     assert {name: said for name, said in found.items() if said} == {}
 
@@ -65,14 +65,14 @@ def test_a_request_is_answered_and_the_person_reads_the_answer(
     who = visitor_of(page)
     system.manage("shell", "-v", "0", "-c", ASK.format(who=who))
     olga.goto(SCREENS["desk"])
-    expect(olga.get_by_text("Correct").first).to_be_visible()
+    expect(olga.get_by_role("link", name="Rectification").first).to_be_visible()
     olga.goto(f"{SCREENS['requests']}?q={who}&clock=open")
     olga.locator("#result_list tbody a").first.click()
     picture(olga, "request")
     olga.get_by_role("link", name="Refuse…").click()
     olga.get_by_role("button", name="Refuse").click()  # without a sentence
     expect(olga.locator("textarea, input[name=sentence]").first).to_be_focused()
-    olga.get_by_role("link", name="Back").or_(olga.get_by_role("link", name="Cancel")).first.click()
+    olga.get_by_role("link", name="Cancel").click()
     olga.get_by_role("link", name="Mark as done").click()
     olga.locator("[name=sentence]").fill("Your tier is gold now.")
     olga.get_by_role("button", name="Mark as done").click()
