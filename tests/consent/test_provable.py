@@ -113,7 +113,11 @@ def test_an_untouched_ledger_has_no_finding(people: list[uuid.UUID]) -> None:
     assert [line["n"] for line in published()] == [1]
     out = StringIO()
     call_command("consent_audit", stdout=out)
-    assert out.getvalue().startswith("Nothing found")
+    assert out.getvalue() == (
+        "Nothing found: as they should be (ledger, state, purpose, retention, registry).\n"
+    )
+    with pytest.raises(CommandError, match="invalid choice"):
+        call_command("consent_audit", "--only", "ledgers")  # not: nothing was looked at, so nothing was found
 
 
 @pytest.mark.parametrize(
