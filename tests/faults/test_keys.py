@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_keys_are_rotated_while_serving(
     old = json.loads((var / "secret.json").read_text())["kek"]
     wrapped_by_old = "SELECT count(DISTINCT kek_id)::int FROM consent_subjectkey"
     with running(var, TESSERA_KEKS=f"{new},{old}") as system:
-        with Load(people[0]) as journal:
+        with Load(replace(people[0], system=system)) as journal:
             late = new_person(system, key)
             assert late.declare(email="late@example.org").status == 200
             said = _manage(var, f"{new},{old}", "rotate_keys")
@@ -69,13 +70,14 @@ def test_keys_are_rotated_while_serving(
     with running(var, TESSERA_KEKS=new) as system:  # the old one is no longer needed
         read = "from consent.models import SubjectKey; from consent.seal import unwrap; print(sum(bool(unwrap(bytes(k.wrapped_dek))) for k in SubjectKey.objects.all()))"
         readable = int(_manage(var, new, "shell", "-v", "0", "-c", read))
-        assert all(person.page().status == 200 for person in people)
+        assert {replace(person, system=system).page().status for person in people} == {200}
     say(
         f"{said} {journal.pages.total()} pages and {journal.events.total()} events meanwhile,"
         f" {journal.failures()} failures; {readable} people's keys are read with the new one alone"
     )
     assert journal.failures() == 0
     assert not journal.broken
+    assert set(journal.pages) == set(journal.events) == {200}
     assert journal.pages.total() > 20
     assert readable >= len(people) + 1
 
