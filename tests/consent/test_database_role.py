@@ -3,6 +3,8 @@
 import datetime as dt
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -19,6 +21,11 @@ from tests.builders import NOW
 
 pytestmark = pytest.mark.django_db
 ROLE = f"tessera_{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(autouse=True)
+def outside(tmp_path: Path, settings: Any) -> None:
+    settings.LEDGER_DIR = tmp_path / "ledger"
 
 
 @pytest.fixture

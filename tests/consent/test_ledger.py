@@ -2,6 +2,8 @@
 
 import datetime as dt
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -92,7 +94,10 @@ def test_shredding_payloads_leaves_the_chain_whole(subject: uuid.UUID) -> None:
     assert broken(subject) == []
 
 
-def test_words_that_are_gone_although_nobody_was_erased_are_found(subject: uuid.UUID) -> None:
+def test_words_that_are_gone_although_nobody_was_erased_are_found(
+    subject: uuid.UUID, tmp_path: Path, settings: Any
+) -> None:
+    settings.LEDGER_DIR = tmp_path
     assert [one for one in audit(now=NOW) if one.invariant == "ledger"] == []
     ConsentEvent.objects.filter(subject_key=subject, seq__in=(2, 3)).update(salt=None, payload_enc=None)
     (found,) = [one.detail for one in audit(now=NOW) if one.invariant == "ledger"]

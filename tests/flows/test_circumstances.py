@@ -148,7 +148,10 @@ def test_the_command_fails_where_the_chain_is_broken() -> None:
         shown(f"{front.visitor}:1")
 
 
-def test_words_that_were_changed_afterwards_are_not_those_that_were_read() -> None:
+def test_words_that_were_changed_afterwards_are_not_those_that_were_read(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.LEDGER_DIR = tmp_path
     front = agreed(personalization=True)
     assert "The chain is whole" in shown(f"{front.visitor}:1")
     notice = NoticeVersion.objects.get(n=int(front.notice()))
