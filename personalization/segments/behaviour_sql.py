@@ -36,10 +36,10 @@ class Events:
         self.site = parameters.add(site_id, "bigint")
         self.people = " AND e.subject_key = ANY(%(subjects)s::uuid[])" if only_some else ""
 
-    def read(self, more: str) -> str:
-        """Return the FROM clause of the events that may be read and of which `more` is true."""
+    def read(self, more: str, *, join: str = "") -> str:
+        """Return the FROM clause of the events that may be read and of which `more` is true, with what is joined."""
         return (
-            f"FROM personalization_event e WHERE e.site_id = {self.site} AND 'personalization' = ANY(e.purposes)"
+            f"FROM personalization_event e{join} WHERE e.site_id = {self.site} AND 'personalization' = ANY(e.purposes)"
             f" AND {_DOORS} AND e.happened_at <= {NOW}{self.people} AND {more}"
         )
 

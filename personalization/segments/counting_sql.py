@@ -60,9 +60,8 @@ def in_session(events: Events, counts: Counts) -> str:
     meant = f"{events.meant(one.event, one.where)}{_valued(one)}"
     if one.by:
         meant += has_type(one.by, "string", "number")
-    source = events.read(f"{meant} AND e.happened_at >= s.began").replace(
-        "FROM personalization_event e",
-        f"FROM personalization_event e JOIN ({_sessions(events)}) s USING (subject_key)",
+    source = events.read(
+        f"{meant} AND e.happened_at >= s.began", join=f" JOIN ({_sessions(events)}) s USING (subject_key)"
     )
     grouped = f"SELECT e.subject_key, {_test(events, one)} AS {name} {source} GROUP BY e.subject_key"
     if not one.by:

@@ -67,8 +67,12 @@ def facts_of_site(site_id: int) -> Vocabulary:
     facts = {fact.name: fact for fact in (*FEATURES, *HISTORY)}
     facts |= {t.key: _fact(t) for t in Trait.objects.filter(site_id=site_id)}
     rows = list(Segment.objects.filter(site_id=site_id))
+    by_id = {s.pk: s for s in rows}
     segments = {
-        s.key: SegmentName(s.key, s.title, frozenset(s.purposes), _has_by([s.rule, s.score])) for s in rows
+        s.key: SegmentName(
+            s.key, s.title, frozenset(s.purposes), _has_by([*effective_rules(s, by_id), s.score])
+        )
+        for s in rows
     }
     facts |= {f"scores.{s.key}": _score(s) for s in rows if s.kind == Segment.Kind.SCORE and s.purposes}
     attributes = {a.key: a.default for a in Attribute.objects.filter(site_id=site_id)}

@@ -34,6 +34,10 @@ def offered(shop: None) -> None:
         ]
         load({"tessera": 1, "blocks": items})
         Segment.objects.filter(key="cart_and_view").update(min_size=0)
+        parent = Segment.objects.get(key="cart_and_view")
+        Segment.objects.create(
+            site=the_site(), key="child", title="Child", rule={}, parent=parent, min_size=0
+        )
         rebuild(the_site())
 
 
@@ -143,7 +147,12 @@ def test_why_names_the_segment(offered: None, write_key: str) -> None:
 
 @pytest.mark.parametrize(
     ("of", "codes"),
-    [("cart_and_view", []), ("no_such", ["unknown_segment"]), ("loyal", ["segment_without_by"])],
+    [
+        ("cart_and_view", []),
+        ("child", []),
+        ("no_such", ["unknown_segment"]),
+        ("loyal", ["segment_without_by"]),
+    ],
 )
 def test_a_component_of_no_segment_is_refused_with_its_place(
     offered: None, of: str, codes: list[str]
