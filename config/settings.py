@@ -215,11 +215,18 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }  # fmt: skip
 CELERY_TASK_TIME_LIMIT = 50 * 60
 # What waits for others (webhooks, triggers) has a queue of its own, so that it never holds up what readers wait for.
-CELERY_TASK_QUEUES = [Queue("celery"), Queue("outgoing")]
+# What people asked for (erasures, copies) has one, too: it waits neither for others nor behind what is to be folded.
+CELERY_TASK_QUEUES = [Queue("celery"), Queue("outgoing"), Queue("privacy")]
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ROUTES = {
-    f"personalization.tasks.{name}": {"queue": "outgoing"}
-    for name in ("announce_changes", "run_triggers", "send_webhooks")
+    **dict.fromkeys(
+        (f"personalization.tasks.{name}" for name in ("announce_changes", "run_triggers", "send_webhooks")),
+        {"queue": "outgoing"},
+    ),
+    **dict.fromkeys(
+        (f"consent.tasks.{name}" for name in ("enforce", "answer_requests", "audit_flags")),
+        {"queue": "privacy"},
+    ),
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1

@@ -1,4 +1,4 @@
-"""`make run`: services, preparation, then web, worker and beat, until SIGTERM or Ctrl-C.
+"""`make run`: services, preparation, then web, workers and beat, until SIGTERM or Ctrl-C.
 
 In: `PORT` (8000), `HOST` (127.0.0.1), `TESSERA_VAR` (var/), `WORKER_CONCURRENCY` (1), and `DATABASE_URL` and
 `REDIS_URL` for services of one's own. Out: exit code 0 after a wanted end, 1 with one plain sentence otherwise.
@@ -72,14 +72,16 @@ def programs(chosen: Options) -> list[Program]:
     celery = [sys.executable, "-m", "celery", "--quiet", "-A", "config"]
     worker = [*celery, "worker", "--loglevel=warning"]
     concurrency = str(chosen.worker_concurrency)
-    sending = ["--queues", "outgoing", "--pool", "threads", "--concurrency", "4"]
+    threads = ["--pool", "threads", "--concurrency"]
     schedule = ["--schedule", str(chosen.var / "beat-schedule"), "--pidfile="]
     scheduler = ["--scheduler", "django_celery_beat.schedulers:DatabaseScheduler"]
     return [
         Program("web", _web(chosen), essential=True),
         Program("worker", [*worker, "--queues", "celery", "--concurrency", concurrency]),
         # Waits for other people's servers, so in threads, and apart from what readers wait for.
-        Program("sender", [*worker, "--hostname", "sender@%h", *sending]),
+        Program("sender", [*worker, "--hostname", "sender@%h", "--queues", "outgoing", *threads, "4"]),
+        # What people asked to be deleted or copied never waits behind what is to be folded; one of each at a time.
+        Program("privacy", [*worker, "--hostname", "privacy@%h", "--queues", "privacy", *threads, "2"]),
         Program("beat", [*celery, "beat", "--loglevel=warning", *scheduler, *schedule]),
     ]
 

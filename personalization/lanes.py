@@ -11,7 +11,7 @@ import logging
 import random
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -31,10 +31,16 @@ Cause = SegmentChange.Cause
 _AWAY: Final = (OperationalError, InterfaceError)  # the database, and nobody's data
 _LATER: Final = dt.timedelta(minutes=10)
 
+# Whoever is folded is folded once: the later claims of a person go with the oldest, for their events do so, too.
 _CLAIM = """
+WITH oldest AS MATERIALIZED (
+  SELECT subject_key FROM personalization_touched WHERE site_id = %(site)s AND (next_at IS NULL OR next_at <= %(now)s)
+  ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
 DELETE FROM personalization_touched WHERE id IN (
-  SELECT id FROM personalization_touched WHERE site_id = %s AND (next_at IS NULL OR next_at <= %s)
-  ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+  SELECT id FROM personalization_touched
+  WHERE site_id = %(site)s AND (next_at IS NULL OR next_at <= %(now)s) AND subject_key IN (SELECT subject_key FROM oldest)
+  FOR UPDATE SKIP LOCKED
 ) RETURNING id, subject_key
 """
 
@@ -44,7 +50,7 @@ def catch_up(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
     claimed: list[tuple[int, uuid.UUID]] = []
     try:
         with transaction.atomic():
-            claimed = _rows(_CLAIM, [site.pk, now, limit])
+            claimed = _rows(_CLAIM, {"site": site.pk, "now": now, "limit": limit})
             batch = (
                 bring_up(site, {subject for _, subject in claimed}, cause=Cause.EVENT, now=now)
                 if claimed
@@ -60,7 +66,7 @@ def catch_up(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
     return len(claimed)
 
 
-def _rows(statement: str, values: Sequence[Any]) -> list[Any]:
+def _rows(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         rows: list[Any] = cursor.fetchall()

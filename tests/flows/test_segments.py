@@ -87,6 +87,20 @@ def test_only_touched_profiles_are_looked_at() -> None:
     assert (change.entered, change.cause) == (False, "event")
 
 
+def test_whoever_was_touched_often_is_folded_once() -> None:
+    people, moment = crowd(3, kids=1), dt.datetime.now(dt.UTC)
+    look()
+    for _ in range(4):
+        touch(people, site_id=1, now=moment)
+    versions = dict(Profile.objects.values_list("pk", "version"))
+    with committing():
+        assert catch_up(the_site(), now=moment, limit=2) == 8  # two people, and all that waits for them
+    assert waiting(the_site()) == 1
+    with committing():
+        assert catch_up(the_site(), now=moment, limit=2) == 4
+    assert dict(Profile.objects.values_list("pk", "version")) == {pk: n + 1 for pk, n in versions.items()}
+
+
 @pytest.mark.parametrize(
     ("size", "minimum", "was_open", "expected"),
     [

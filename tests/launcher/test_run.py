@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from config.celery import app as celery
 from launcher import preparation, run
 from launcher.errors import LauncherError
 
@@ -45,15 +46,26 @@ def test_a_port_in_use_is_one_plain_sentence_and_starts_nothing(tmp_path: Path) 
 
 def test_only_the_end_of_the_web_ends_everything() -> None:
     table = {program.name: program.essential for program in run.programs(run.options({}))}
-    assert table == {"web": True, "worker": False, "sender": False, "beat": False}
+    assert table == {"web": True, "worker": False, "sender": False, "privacy": False, "beat": False}
 
 
 def test_host_port_and_concurrency_reach_the_programs() -> None:
     chosen = run.options({"HOST": "::1", "PORT": "8123", "WORKER_CONCURRENCY": "3"})
-    web, worker, sender, _ = (" ".join(program.command) for program in run.programs(chosen))
+    web, worker, sender, privacy, _ = (" ".join(program.command) for program in run.programs(chosen))
     assert "--host ::1 --port 8123" in web
     assert worker.endswith("--queues celery --concurrency 3")
     assert "--queues outgoing --pool threads" in sender
+    assert "--queues privacy --pool threads" in privacy
+
+
+def test_every_queue_is_worked_on_by_one_program_and_erasures_have_their_own() -> None:
+    commands = [program.command for program in run.programs(run.options({}))]
+    worked = [command[command.index("--queues") + 1] for command in commands if "--queues" in command]
+    assert sorted(worked) == sorted(queue.name for queue in celery.conf.task_queues)
+    route = celery.amqp.router.route
+    asked_for = [route({}, f"consent.tasks.{name}")["queue"].name for name in ("enforce", "answer_requests")]
+    assert asked_for == ["privacy", "privacy"]
+    assert route({}, "personalization.tasks.fold_touched")["queue"].name == "celery"
 
 
 def test_the_greeting_names_addresses_and_logins(tmp_path: Path) -> None:
