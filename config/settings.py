@@ -219,15 +219,9 @@ CELERY_TASK_TIME_LIMIT = 50 * 60
 CELERY_TASK_QUEUES = [Queue("celery"), Queue("outgoing"), Queue("privacy")]
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ROUTES = {
-    **dict.fromkeys(
-        (f"personalization.tasks.{name}" for name in ("announce_changes", "run_triggers", "send_webhooks")),
-        {"queue": "outgoing"},
-    ),
-    **dict.fromkeys(
-        (f"consent.tasks.{name}" for name in ("enforce", "answer_requests", "audit_flags")),
-        {"queue": "privacy"},
-    ),
-}
+    f"personalization.tasks.{name}": {"queue": "outgoing"}
+    for name in ("announce_changes", "run_triggers", "send_webhooks")
+} | {f"consent.tasks.{name}": {"queue": "privacy"} for name in ("enforce", "answer_requests", "audit_flags")}
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
