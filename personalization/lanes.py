@@ -29,17 +29,26 @@ log = logging.getLogger(__name__)
 WORK: Final = "fold"
 Cause = SegmentChange.Cause
 _AWAY: Final = (OperationalError, InterfaceError)  # the database, and nobody's data
+MOST_CLAIMS: Final = 2 * BATCH  # of a batch: about so many events at least
 _LATER: Final = dt.timedelta(minutes=10)
 
-# Whoever is folded is folded once: the later claims of a person go with the oldest, for their events do so, too.
+# Whoever is folded is folded once: the later claims of a person go with the oldest, for their events do so, too. And few
+# are folded at a time of whom much waits: an erasure waits for the batch that holds its person's profile.
 _CLAIM = """
 WITH oldest AS MATERIALIZED (
-  SELECT subject_key FROM personalization_touched WHERE site_id = %(site)s AND (next_at IS NULL OR next_at <= %(now)s)
+  SELECT id, subject_key FROM personalization_touched
+  WHERE site_id = %(site)s AND (next_at IS NULL OR next_at <= %(now)s)
   ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), people AS MATERIALIZED (
+  SELECT subject_key, sum(count(*)) OVER (ORDER BY min(id)) - count(*) AS before
+  FROM personalization_touched
+  WHERE site_id = %(site)s AND subject_key IN (SELECT subject_key FROM oldest)
+  GROUP BY subject_key
 )
 DELETE FROM personalization_touched WHERE id IN (
   SELECT id FROM personalization_touched
-  WHERE site_id = %(site)s AND (next_at IS NULL OR next_at <= %(now)s) AND subject_key IN (SELECT subject_key FROM oldest)
+  WHERE site_id = %(site)s AND (next_at IS NULL OR next_at <= %(now)s)
+    AND subject_key IN (SELECT subject_key FROM people WHERE before < %(most)s)
   FOR UPDATE SKIP LOCKED
 ) RETURNING id, subject_key
 """
@@ -50,7 +59,7 @@ def catch_up(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
     claimed: list[tuple[int, uuid.UUID]] = []
     try:
         with transaction.atomic():
-            claimed = _rows(_CLAIM, {"site": site.pk, "now": now, "limit": limit})
+            claimed = _rows(_CLAIM, {"site": site.pk, "now": now, "limit": limit, "most": MOST_CLAIMS})
             batch = (
                 bring_up(site, {subject for _, subject in claimed}, cause=Cause.EVENT, now=now)
                 if claimed
