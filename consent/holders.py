@@ -23,12 +23,13 @@ class About(StrEnum):
 
 
 class Wish(StrEnum):
-    """What somebody may want of an item: use it no more, use it again, forget it, or have it right."""
+    """What somebody may want of an item: use it no more, use it again, forget it, have it right, or say it is wrong."""
 
     HIDE = "hide"
     SHOW = "show"
     DELETE = "delete"
     CORRECT = "correct"
+    DISPUTE = "dispute"
 
 
 class Impossible(ValueError):
@@ -41,7 +42,9 @@ class Item:
 
     `source` says where it comes from, `inferred` that it was worked out rather than told. `kind` is the type in which it
     can be corrected: text, number, boolean, date or list; empty where it cannot be. `raw` is its value in a form field.
-    `link` leads to more about it, and `steerable` says whether it can be hidden.
+    `rests_on` says what else is deleted with it. What one cannot correct oneself is `disputable`: the site is asked to, and
+    uses it no more until the person shows it again. `link` leads to more about it, and `steerable` says whether it can be
+    hidden.
     """
 
     about: About
@@ -58,6 +61,8 @@ class Item:
     kind: str = ""
     raw: str = ""
     deletable: bool = False
+    rests_on: str = ""
+    disputable: bool = False
     link: str = ""
     steerable: bool = True
 

@@ -16,7 +16,8 @@ from consent.holders import About, Holder, Item
 from consent.ledger import payload_of, shred
 from consent.merging import everyone_in
 from consent.models import ConsentEvent, ConsentState, PrivacyRequest, PropagationJob, SubjectIdentifier
-from consent.seal import Unreadable, unseal
+from consent.rights import said_in
+from consent.seal import Unreadable, seal, unseal
 
 
 def export_identity(subject: uuid.UUID) -> dict[str, Any]:
@@ -97,6 +98,8 @@ def export_requests(subject: uuid.UUID) -> dict[str, Any]:
                 "received_at": row.received_at.astimezone(dt.UTC).isoformat(),
                 "due_at": row.due_at.astimezone(dt.UTC).isoformat(),
                 "state": row.get_state_display(),
+                "about": row.details.get("name", ""),
+                "said": said_in(row),
                 "answer": row.answer,
             }
             for row in rows
@@ -109,7 +112,7 @@ def erase_requests(subject: uuid.UUID, purposes: Collection[str]) -> int:
     if NECESSARY not in purposes:
         return 0
     rows = PrivacyRequest.objects.filter(subject_key=subject)
-    return rows.update(subject_key=None, details={}, result_enc=None, result_expires=None)
+    return rows.update(subject_key=None, details={}, said_enc=None, result_enc=None, result_expires=None)
 
 
 def join_requests(source: uuid.UUID, target: uuid.UUID) -> None:
@@ -118,6 +121,8 @@ def join_requests(source: uuid.UUID, target: uuid.UUID) -> None:
     rows.filter(state=PrivacyRequest.State.READY).update(
         state=PrivacyRequest.State.EXPIRED, result_enc=None, result_expires=None
     )
+    for row in rows.filter(said_enc__isnull=False):
+        rows.filter(pk=row.pk).update(said_enc=seal(target, said_in(row).encode()))
     rows.update(subject_key=target)
 
 

@@ -19,12 +19,14 @@ from consent import access_log, exports
 from consent.causes import cause_of
 from consent.deadlines import due_at, regime_of
 from consent.decisions import How, decide, undo
+from consent.effects import steer
 from consent.erasure import erase
 from consent.hints import hint
-from consent.holders import holders
+from consent.holders import Impossible, Wish, holder, holders
 from consent.identities import has_identifier
 from consent.models import ConsentState, PrivacyRequest, Subject
 from consent.purposes import active_purposes
+from consent.seal import Unreadable, seal, unseal
 
 log = logging.getLogger(__name__)
 Kind = PrivacyRequest.Kind
@@ -32,6 +34,7 @@ State = PrivacyRequest.State
 COOLING: Final = dt.timedelta(minutes=10)  # in which an erasure can be taken back
 LEASE: Final = dt.timedelta(minutes=5)  # of a claim: longer than any export takes
 KEPT: Final = dt.timedelta(days=7)  # an export that nobody fetches
+MAX_SAID: Final = 500
 TRIES: Final = 8  # to build or to carry out what was asked for
 TASK: Final = "consent.tasks.answer_requests"
 PROVEN: Final = frozenset({"user", "key", "staff"})
@@ -52,6 +55,7 @@ def ask(
     verification: str,
     now: dt.datetime,
     details: Mapping[str, Any] | None = None,
+    said: str = "",
     delay: dt.timedelta = dt.timedelta(),
     done: bool = False,
 ) -> PrivacyRequest:
@@ -83,6 +87,7 @@ def ask(
         not_before=now + delay,
         done_at=now if done else None,
         details=dict(details or {}),
+        said_enc=seal(subject, said.encode()) if said else None,
     )
     if state == State.WAITING:
         transaction.on_commit(remind_worker)
@@ -135,6 +140,58 @@ def opted_out_of(kind: str, *, site_id: int) -> list[str]:
     """Return the purposes that an opt-out refuses: what is sold or shared, or what is sensitive (CCPA, 1798.120 and .121)."""
     purposes = active_purposes(site_id)
     return [p.key for p in purposes if (p.sale_or_share if kind == Kind.OPT_OUT else p.sensitive)]
+
+
+@transaction.atomic
+def dispute(
+    subject: uuid.UUID,
+    holder_name: str,
+    item: str,
+    said: str,
+    *,
+    channel: str,
+    verification: str,
+    now: dt.datetime,
+) -> PrivacyRequest:
+    """Ask the site to put right what one cannot correct oneself; until then it is not used (GDPR, Art. 16 and 18(1)(a)).
+
+    Raises KeyError for an unknown holder, and Impossible.
+    """
+    known = holder(holder_name).known
+    items = {one.name: one for one in known(subject, now) if one.disputable} if known else {}
+    if item not in items:
+        raise Impossible(_("There is nothing like it."))
+    if len(said) > MAX_SAID:
+        raise Impossible(_("Write at most %(most)s characters.") % {"most": MAX_SAID})
+    open_ = PrivacyRequest.objects.filter(
+        subject_key=subject, kind=Kind.RECTIFY, state__in=[State.WAITING, State.VERIFYING], details__name=item
+    ).first()
+    if open_ is not None:  # who asks again has more to say
+        open_.said_enc = seal(subject, said.strip().encode()) if said.strip() else open_.said_enc
+        open_.save(update_fields=["said_enc"])
+        return open_
+    if not items[item].hidden:
+        steer(holder_name, subject, item, Wish.HIDE, "", now=now)
+    details = {"name": item}
+    return ask(
+        Kind.RECTIFY,
+        subject,
+        channel=channel,
+        verification=verification,
+        now=now,
+        details=details,
+        said=said.strip(),
+    )
+
+
+def said_in(request: PrivacyRequest) -> str:
+    """Return what would be right in the person's words; empty where nothing was said, or nobody can read it any more."""
+    if request.said_enc is None or request.subject_key is None:
+        return ""
+    try:
+        return unseal(request.subject_key, bytes(request.said_enc)).decode()
+    except Unreadable:
+        return ""
 
 
 # -- an erasure that can be taken back for ten minutes --------------------------------------------------

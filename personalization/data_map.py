@@ -122,7 +122,7 @@ DECLARED: Final = (
     _personal(
         "consent.PrivacyRequest",
         "requests",
-        "subject_key details result_enc",
+        "subject_key details said_enc result_enc",
         "id site_id kind regime channel verification state received_at due_at not_before done_at parts_done parts attempts"
         " error answer result_expires",
         "necessary",

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Final
 
 from cms.language.behaviour.events import Happened
@@ -54,6 +55,30 @@ class Features:
     earlier_sessions: int = 0
     first_seen_at: int | None = None
     device: tuple[int, str] | None = None
+
+
+class Basis(StrEnum):
+    """What a computed fact was worked out from."""
+
+    ORDERS = "orders"
+    PAGES = "pages"
+    DEVICES = "devices"
+    EVERYTHING = "everything"
+
+
+def basis_of(fact: str) -> Basis:
+    """Return what a computed fact, by its name in rules, was worked out from."""
+    return _BASIS.get(fact.removeprefix("features."), Basis.EVERYTHING)
+
+
+_BASIS: Final[Mapping[str, Basis]] = {
+    **dict.fromkeys(
+        ("orders", "revenue", "average_order", "first_order_at", "last_order_at", "favourite_category"),
+        Basis.ORDERS,
+    ),
+    **dict.fromkeys(("session_depth", "session_paths"), Basis.PAGES),
+    "device": Basis.DEVICES,
+}
 
 
 def fold(features: Features, events: Iterable[Happened]) -> Features:

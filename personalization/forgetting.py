@@ -8,9 +8,12 @@ import datetime as dt
 import uuid
 
 from django.db import transaction
+from django.db.models import F, Func, QuerySet, Value
 
+from personalization.fold import DEVICE, PAGE_VIEWS, Basis
 from personalization.folding import touch
 from personalization.models import Event, Exposure, Profile, SegmentChange, Touched
+from personalization.orders import ORDER
 from personalization.profiles import forget_computed, forget_snapshot
 from personalization.retention import work_out_again
 
@@ -34,12 +37,50 @@ def forget_all(subject: uuid.UUID, now: dt.datetime) -> int:
 def forget_events_before(subject: uuid.UUID, before: dt.datetime, now: dt.datetime) -> int:
     """Delete the events before a moment, and work the profile out again."""
     deleted = Event.objects.filter(subject_key=subject, happened_at__lt=before).delete()[0]
-    profile = Profile.objects.filter(pk=subject).select_related("site").first()
-    if deleted and profile is not None:
-        work_out_again([subject], profile.site, now)
-        Profile.objects.filter(pk=subject).update(version=profile.version + 1)
+    if deleted:
+        _work_out(subject, now)
     transaction.on_commit(lambda: forget_snapshot(subject))
     return deleted
+
+
+@transaction.atomic
+def forget_basis(subject: uuid.UUID, basis: Basis, now: dt.datetime) -> int:
+    """Delete what a computed fact was worked out from, so that it does not come back; the profile is worked out again.
+
+    A device is noted beside events: there the note is deleted, and the events stay. Return how many events it was.
+    """
+    rows = resting_on(basis, subject)
+    if basis is Basis.EVERYTHING:
+        return forget_all(subject, now)
+    if basis is Basis.DEVICES:
+        changed = rows.update(
+            properties=Func(F("properties"), Value(DEVICE), template="%(expressions)s", arg_joiner=" - ")
+        )
+    else:
+        changed = rows.delete()[0]
+    _work_out(subject, now)
+    transaction.on_commit(lambda: forget_snapshot(subject))
+    return changed
+
+
+def resting_on(basis: Basis, subject: uuid.UUID) -> "QuerySet[Event]":
+    """Return the events of somebody that a computed fact was worked out from."""
+    rows = Event.objects.filter(subject_key=subject)
+    match basis:
+        case Basis.ORDERS:
+            return rows.filter(kind="track", name=ORDER)
+        case Basis.PAGES:
+            return rows.filter(name__in=PAGE_VIEWS)
+        case Basis.DEVICES:
+            return rows.filter(properties__has_key=DEVICE)
+    return rows
+
+
+def _work_out(subject: uuid.UUID, now: dt.datetime) -> None:
+    profile = Profile.objects.filter(pk=subject).select_related("site").first()
+    if profile is not None:
+        work_out_again([subject], profile.site, now)
+        Profile.objects.filter(pk=subject).update(version=profile.version + 1)
 
 
 def forget_changes(subject: uuid.UUID, now: dt.datetime) -> int:

@@ -26,6 +26,8 @@ from consent.models import ConsentState
 from consent.state import allowed_by
 from personalization import exclusions
 from personalization.directory import CompiledSegment, Directory, base_name
+from personalization.fold import Basis, basis_of
+from personalization.forgetting import resting_on
 from personalization.models import Event, Profile, SegmentChange, Trait
 from personalization.models.segments import TOPICS
 from personalization.portrait import portrait_of
@@ -78,8 +80,9 @@ def facts_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
         if trait.purposes <= granted and known.get(trait.key) is not None
     ]
     if PAGES in granted:
+        rests_on = _what_rests(subject)
         items += [
-            _feature(fact, known[fact.name], excluded, ends)
+            _feature(fact, known[fact.name], excluded, ends, rests_on[basis_of(fact.name)])
             for fact in FEATURES
             if known.get(fact.name) not in (None, NOTHING_DONE.get(fact.name))
         ]
@@ -103,10 +106,41 @@ def _trait(
         kind="" if by_server else trait.type,
         raw=_raw(trait.type, value),
         deletable=True,
+        disputable=by_server,
     )
 
 
-def _feature(fact: Fact, value: Any, excluded: frozenset[str], ends: Mapping[str, float]) -> Item:
+def _what_rests(subject: uuid.UUID) -> dict[Basis, str]:
+    """Say what would be deleted with a computed fact, by what it was worked out from."""
+    number = {basis: resting_on(basis, subject).count() for basis in Basis}
+    sentences = {
+        Basis.ORDERS: ngettext(
+            "It was worked out from %(number)s order. That is deleted with it, and all that was worked out from it.",
+            "It was worked out from %(number)s orders. They are deleted with it, and all that was worked out from them.",
+            number[Basis.ORDERS],
+        ),
+        Basis.PAGES: ngettext(
+            "It was worked out from %(number)s page view. That is deleted with it, and all that was worked out from it.",
+            "It was worked out from %(number)s page views. They are deleted with it, and all that was worked out from them.",
+            number[Basis.PAGES],
+        ),
+        Basis.DEVICES: ngettext(
+            "It is noted beside %(number)s event. The note is deleted; the event stays.",
+            "It is noted beside %(number)s events. The notes are deleted; the events stay.",
+            number[Basis.DEVICES],
+        ),
+        Basis.EVERYTHING: ngettext(
+            "It was worked out from all that you did here. All of it is deleted: %(number)s event.",
+            "It was worked out from all that you did here. All of it is deleted: %(number)s events.",
+            number[Basis.EVERYTHING],
+        ),
+    }
+    return {basis: text % {"number": number_format(number[basis])} for basis, text in sentences.items()}
+
+
+def _feature(
+    fact: Fact, value: Any, excluded: frozenset[str], ends: Mapping[str, float], rests_on: str
+) -> Item:
     return Item(
         About.FACT,
         fact.name,
@@ -117,6 +151,9 @@ def _feature(fact: Fact, value: Any, excluded: frozenset[str], ends: Mapping[str
         purposes=(PAGES,),
         until=_moment(ends.get(PAGES)),
         hidden=fact.name in excluded,
+        deletable=True,
+        rests_on=rests_on,
+        disputable=True,
     )
 
 

@@ -16,11 +16,13 @@ from django.utils.translation import gettext_noop as N_
 from cms.models import Site
 from consent.holders import Impossible, Wish
 from personalization import exclusions
-from personalization.forgetting import forget_all
+from personalization.fold import basis_of
+from personalization.forgetting import forget_all, forget_basis
 from personalization.ingest.pipeline import MAX_ENTRIES, MAX_TEXT, as_type, fits
 from personalization.ingest.store import Sender
 from personalization.knowledge import site_of
 from personalization.models import Trait
+from personalization.segments.directory import FEATURES
 from personalization.telling import tell
 from personalization.visitor import BEHAVIOUR
 
@@ -33,13 +35,22 @@ def steer_fact(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.da
         return 0
     trait = Trait.objects.filter(site=site, key=name).first()
     if trait is None:
-        raise Impossible(_("This was worked out. You can hide it, or delete what it was worked out from."))
+        return _steer_feature(subject, name, wish, now)
     if wish is Wish.DELETE:
         _tell(subject, {name: None}, site, now)
         return 1
     _refuse_of_server(trait)
     _tell(subject, {name: typed(trait.type, value)}, site, now)
     return 0
+
+
+def _steer_feature(subject: uuid.UUID, name: str, wish: Wish, now: dt.datetime) -> int:
+    """Delete what a computed fact was worked out from; otherwise it would be worked out again."""
+    if name not in {fact.name for fact in FEATURES}:
+        raise Impossible(_("There is nothing like it."))
+    if wish is not Wish.DELETE:
+        raise Impossible(_("This was worked out. Say what is wrong with it, hide it or delete it."))
+    return forget_basis(subject, basis_of(name), now)
 
 
 def correct(subject: uuid.UUID, name: str, value: Any, now: dt.datetime) -> None:
@@ -66,7 +77,9 @@ def _refuse_too_long(value: Any) -> None:
 
 def _refuse_of_server(trait: Trait) -> None:
     if trait.source == Trait.Source.SERVER:
-        raise Impossible(_("Only the site itself can change this. You can hide it or delete it."))
+        raise Impossible(
+            _("Only the site itself can change this. Say what is wrong with it, hide it or delete it.")
+        )
 
 
 def _tell(subject: uuid.UUID, traits: Mapping[str, Any], site: Site, now: dt.datetime) -> None:

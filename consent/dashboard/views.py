@@ -180,7 +180,12 @@ def steer(request: HttpRequest) -> HttpResponse:
     name, value, now = request.POST.get("name", ""), request.POST.get("value", ""), timezone.now()
     try:
         wish = Wish(request.POST.get("wish", ""))
-        did = effects.steer(request.POST.get("holder", ""), row.pk, name, wish, value, now=now)
+        holder = request.POST.get("holder", "")
+        if wish is Wish.DISPUTE:
+            proof = verified(request, row.pk)
+            rights.dispute(row.pk, holder, name, value, channel="dashboard", verification=proof, now=now)
+            return back(request, "disputed", "known")
+        did = effects.steer(holder, row.pk, name, wish, value, now=now)
     except Impossible as error:
         problem = {"name": name, "value": value, "sentence": str(error)}
         context = context_of(request, now=now) | {"problem": problem}
@@ -277,10 +282,6 @@ def exercise(request: HttpRequest) -> HttpResponse:
         return back(request, "reset", "rights")
     if kind == rights.Kind.OBJECT:
         return _object(request, row, proof, now)
-    if kind == rights.Kind.RECTIFY:
-        details = {"name": request.POST.get("name", "")[:100]}
-        rights.ask(kind, row.pk, channel="dashboard", verification=proof, now=now, details=details)
-        return back(request, "asked", "rights")
     raise Http404
 
 

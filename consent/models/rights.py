@@ -50,6 +50,9 @@ class PrivacyRequest(models.Model):
     details = models.JSONField(
         default=dict, blank=True, help_text="What was asked in particular, as keys and numbers."
     )
+    said_enc = models.BinaryField(
+        null=True, help_text="What would be right, in the person's words, encrypted with their own key."
+    )
     parts_done = models.PositiveIntegerField(default=0)
     parts = models.PositiveIntegerField(default=0)
     attempts = models.PositiveIntegerField(default=0)

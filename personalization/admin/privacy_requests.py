@@ -180,11 +180,13 @@ class PrivacyRequestAdmin(QuietAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(request, object_id or "")
+        may_answer = self.may_answer(request)
         shown = {
             **self._context(request, row),
             "facts": list(_facts(row)),
+            "said": _said(row, request) if may_answer else "",
             "story": _story(row, now=timezone.now()),
-            "steps": steps_of(row) if self.may_answer(request) else (),
+            "steps": steps_of(row) if may_answer else (),
             "profile": _profile_url(request, row),
         }
         return render(request, "admin/consent/request.html", shown)
@@ -248,6 +250,21 @@ def _done(step: Step, row: PrivacyRequest, sentence: str, request: HttpRequest) 
         site_id=row.site_id,
     )
     return True
+
+
+def _said(row: PrivacyRequest, request: HttpRequest) -> str:
+    """Return what would be right in the person's words; that it was read is on record."""
+    said = rights.said_in(row)
+    if said:
+        access_log.note(
+            access_log.Kind.PROFILE_READ,
+            actor=access_log.staff(request.user),
+            now=timezone.now(),
+            subject=row.subject_key,
+            place=_url(row),
+            site_id=row.site_id,
+        )
+    return said
 
 
 def _url(row: PrivacyRequest) -> str:

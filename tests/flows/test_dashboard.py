@@ -16,9 +16,11 @@ from django.utils import timezone
 
 from consent import rights, wishes
 from consent.enforcement import enforce
+from consent.holding import export_requests
 from consent.models import ConsentEvent, ConsentState, Feeling, PrivacyRequest, Subject
 from consent.proofs import problems_of
-from personalization.knowledge import behaviour_known
+from consent.rights import said_in, settle
+from personalization.knowledge import behaviour_known, facts_known
 from personalization.lanes import catch_up
 from personalization.models import Event, Exposure, Profile, Segment, WebhookDelivery, WebhookEndpoint
 from personalization.segments.refresh import refresh
@@ -255,9 +257,68 @@ class TestWhatIsKnown:
         refused = ada.submit("items/", value="platinum", **wish)
         assert refused.status_code == 400
         assert "Only the site itself can change this." in refused.content.decode()
-        ada.submit("rights/", kind="rectify", name="tier")
+        dispute = wish | {"wish": "dispute"}
+        too_long = ada.submit("items/", value="x" * 501, **dispute)
+        assert too_long.status_code == 400
+        assert "Write at most 500 characters." in too_long.content.decode()
+        answer = ada.submit("items/", value="Platinum, since May", **dispute)
+        assert "said=disputed#known" in answer.headers["Location"]
         (asked,) = PrivacyRequest.objects.filter(subject_key=ada.subject)
         assert (asked.kind, asked.state, asked.details) == ("rectify", "waiting", {"name": "tier"})
+        assert b"Platinum" not in bytes(asked.said_enc or b"")
+        assert said_in(asked) == "Platinum, since May"
+        assert Profile.objects.get(pk=ada.subject).excluded == ["tier"]
+
+    def test_what_was_worked_out_is_disputed_and_used_no_more_until_it_is_shown_again(
+        self, ada: Person
+    ) -> None:
+        dispute = {"holder": "profile", "name": "features.orders", "wish": "dispute"}
+        assert ada.variant()[0] == "loyal"
+        ada.submit("items/", value="I ordered once", **dispute)
+        assert ada.variant()[0] == "default"
+        ada.submit("items/", value="I never ordered", **dispute)
+        (asked,) = PrivacyRequest.objects.filter(subject_key=ada.subject)  # one, with what was said last
+        assert said_in(asked) == "I never ordered"
+        assert "I never ordered" in str(export_requests(ada.subject))
+        settle(asked, answer="It is put right.", now=timezone.now())
+        assert "It is put right." in ada.look()
+        assert ada.variant()[0] == "default"
+        ada.submit("items/", holder="profile", name="features.orders", wish="show")
+        assert ada.variant()[0] == "loyal"
+
+    @pytest.mark.parametrize("name", ["kids", "events", "nonsense", "identity:1"])
+    def test_what_one_can_correct_oneself_or_is_not_there_cannot_be_disputed(
+        self, ada: Person, name: str
+    ) -> None:
+        answer = ada.submit("items/", holder="profile", name=name, wish="dispute", value="No")
+        assert answer.status_code == 400
+        assert not PrivacyRequest.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("name", "deleted", "left", "sentence"),
+        [
+            ("favourite_category", 3, {"Page Viewed", "identify"}, "worked out from 3 orders"),
+            ("session_paths", 2, {"Order Completed", "identify"}, "worked out from 2 page views"),
+            ("device", 2, {"Order Completed", "Page Viewed", "identify"}, "noted beside 2 events"),
+            ("sessions", 6, set(), "All of it is deleted: 6 events"),
+        ],
+    )
+    def test_what_was_worked_out_is_deleted_with_what_it_was_worked_out_from(
+        self, ada: Person, write_key: str, name: str, deleted: int, left: set[str], sentence: str
+    ) -> None:
+        mobile = {"userAgent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile/15E148"}
+        for path in ("/plain", "/gold"):
+            ada.send(write_key, "page", properties={"path": path}, context=mobile)
+        with committing():
+            catch_up(the_site(), now=now(seconds=1))
+        assert sentence in re.sub(r"\s+", " ", ada.look())
+        answer = ada.submit("items/", holder="profile", name=f"features.{name}", wish="delete")
+        assert f"deleted={deleted}#" in answer.headers["Location"]
+        with committing():
+            catch_up(the_site(), now=now(seconds=2))
+        items = {item.name for item in facts_known(ada.subject, timezone.now())}
+        assert f"features.{name}" not in items
+        assert set(Event.objects.filter(subject_key=ada.subject).values_list("name", flat=True)) == left
 
     @pytest.mark.parametrize("name", ["nonsense", "segment:nonsense", "context.device"])
     def test_a_thing_that_is_not_there_is_told(self, ada: Person, name: str) -> None:

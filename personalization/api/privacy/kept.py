@@ -46,6 +46,8 @@ class ItemAnswer(serializers.Serializer[Any]):
     hidden = serializers.BooleanField()
     kind = serializers.CharField(help_text="The type in which it can be corrected; empty where it cannot be.")
     deletable = serializers.BooleanField()
+    rests_on = serializers.CharField(help_text="What else is deleted with it; empty where nothing is.")
+    disputable = serializers.BooleanField(help_text="Whether the site can be asked to put it right.")
 
 
 class HolderAnswer(serializers.Serializer[Any]):
@@ -170,7 +172,7 @@ class WishView(RightView):
         request=WishBody,
         responses=KeptAnswer,
         parameters=[VISITOR, SUBJECT],
-        summary="Take one thing out of use, or back into it, correct it, delete it",
+        summary="Take one thing out of use, or back into it, correct it, delete it, say that it is wrong",
         examples=[
             OpenApiExample(
                 "Leave a segment", {"holder": "memberships", "name": "segment:hiker", "wish": "hide"}
@@ -185,14 +187,7 @@ class WishView(RightView):
         wanted = asked.validated_data
         try:
             with transaction.atomic():
-                effects.steer(
-                    wanted["holder"],
-                    person.subject,
-                    wanted["name"],
-                    Wish(wanted["wish"]),
-                    wanted.get("value", ""),
-                    now=timezone.now(),
-                )
+                _fulfil(person, wanted)
                 _note_change(person)
         except KeyError as error:
             raise ValidationError(
@@ -201,3 +196,20 @@ class WishView(RightView):
         except Impossible as error:
             raise ValidationError({"name": str(error)}, "impossible") from error
         return _kept(person.subject)
+
+
+def _fulfil(person: Person, wanted: Mapping[str, Any]) -> None:
+    """Do what somebody wants of one item; raises KeyError and Impossible."""
+    wish, value, now = Wish(wanted["wish"]), wanted.get("value", ""), timezone.now()
+    if wish is Wish.DISPUTE:
+        rights.dispute(
+            person.subject,
+            wanted["holder"],
+            wanted["name"],
+            value,
+            channel=person.channel,
+            verification=person.verification,
+            now=now,
+        )
+    else:
+        effects.steer(wanted["holder"], person.subject, wanted["name"], wish, value, now=now)
