@@ -13,7 +13,7 @@ from enum import StrEnum
 from django.db import transaction
 
 from consent.enforcement import remind_worker
-from consent.holders import About, Wish, holder, holders
+from consent.holders import About, Wish, holder, holders, in_turn
 from consent.hot_store import Unavailable
 from consent.models import ConsentEvent, PropagationJob
 
@@ -73,7 +73,7 @@ def foreseen(subject: uuid.UUID, purposes: Collection[str]) -> tuple[str, ...]:
     """Return what would be deleted: each holder erases, and it is rolled back."""
     found = []
     with transaction.atomic():
-        for one in holders():
+        for one in in_turn():
             if one.units is not None:
                 try:
                     found.append((one.name, one.erase(subject, purposes)))

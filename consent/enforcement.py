@@ -15,7 +15,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from consent.causes import cause_of
 from consent.fault_points import crash_at
 from consent.hints import hint
-from consent.holders import holder, holders
+from consent.holders import holder, holders, in_turn
 from consent.ledger import Entry, append
 from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
 from consent.purposes import covered_by_gpc
@@ -61,7 +61,7 @@ def write_duties(
             not_before=now + delay,
             due_at=now + delay,
         )
-        for one in holders()
+        for one in in_turn()
     )
 
 
@@ -100,8 +100,9 @@ def _do(subject: uuid.UUID, pks: Collection[int], now: dt.datetime) -> None:
     state = ConsentState.objects.select_for_update().filter(pk=subject).first()
     allowed = allowed_by(state, now=now.timestamp()).granted if state else frozenset[str]()
     jobs = list(PropagationJob.objects.select_for_update().filter(pk__in=pks).order_by("pk"))
+    turn = {one.name: n for n, one in enumerate(in_turn())}
     # one that is not pending: somebody thought that the claim had run out, and was faster
-    mine = [job for job in jobs if job.state in OWED]
+    mine = sorted((job for job in jobs if job.state in OWED), key=lambda job: turn.get(job.holder, 0))
     for job in mine:
         crash_at(f"erase:{job.holder}")
         _let_erase(job, [purpose for purpose in job.purposes if purpose not in allowed], now)

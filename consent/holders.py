@@ -81,6 +81,9 @@ class Holder:
     now)` deletes what was observed before a moment; both return how many things. `known(subject, now)` is what one may read
     about oneself, and `steer(subject, name, wish, value, now)` fulfils a wish about one of these items and returns how
     many things it deleted; it raises `Impossible`.
+
+    A transaction locks in one order: consent, what is the person's alone, their profile, then what all people share. `last`
+    marks the holders whose erasure comes to the last two; `in_turn` puts them behind the others.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Holder:
     shorten: Callable[[uuid.UUID, dt.datetime, dt.datetime], int] | None = None
     known: Callable[[uuid.UUID, dt.datetime], Sequence[Item]] | None = None
     steer: Callable[[uuid.UUID, str, Wish, str, dt.datetime], int] | None = None
+    last: bool = False
 
 
 _holders: dict[str, Holder] = {}
@@ -109,6 +113,11 @@ def register_holder(holder: Holder) -> None:
 def holders() -> Iterable[Holder]:
     """Return every registered holder."""
     return tuple(_holders.values())
+
+
+def in_turn() -> tuple[Holder, ...]:
+    """Return every registered holder in the order in which they erase."""
+    return tuple(sorted(holders(), key=lambda one: one.last))
 
 
 def holder(name: str) -> Holder:

@@ -21,9 +21,9 @@ from personalization.retention import work_out_again
 @transaction.atomic
 def forget_all(subject: uuid.UUID, now: dt.datetime) -> int:
     """Delete every event of a subject, and what was worked out of them."""
+    Touched.objects.filter(subject_key=subject).delete()  # before the profile is locked, as a fold does
     profile = Profile.objects.select_for_update().filter(pk=subject).first()
     deleted = Event.objects.filter(subject_key=subject).delete()[0]
-    Touched.objects.filter(subject_key=subject).delete()
     if profile is not None:
         forget_computed(profile)
         profile.version += 1

@@ -241,6 +241,13 @@ def _messages(number: int) -> str:
 
 
 HOLDERS = (
+    Holder(  # first, also when two are joined: a fold takes the claims before the profiles
+        "touched",
+        N_("That something happened which is not looked at yet"),
+        lambda subject: {},
+        erase_touched,
+        join=joining.rename_in("personalization_touched"),
+    ),
     Holder(
         "exposures",
         N_("What one was shown"),
@@ -262,6 +269,7 @@ HOLDERS = (
         units=_segments,
         known=knowledge.segments_known,
         steer=steering.steer_segment,
+        last=True,
     ),
     Holder(
         "profile",
@@ -273,6 +281,7 @@ HOLDERS = (
         units=_facts,
         known=knowledge.facts_known,
         steer=steering.steer_fact,
+        last=True,
     ),
     Holder(
         "events",
@@ -316,13 +325,6 @@ HOLDERS = (
         triggers.held,
         joining.rename_in("personalization_triggerrun"),
         units=_messages,
-    ),
-    Holder(
-        "touched",
-        N_("That something happened which is not looked at yet"),
-        lambda subject: {},
-        erase_touched,
-        join=joining.rename_in("personalization_touched"),
     ),
     Holder(
         "snapshot",

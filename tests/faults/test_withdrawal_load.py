@@ -18,6 +18,7 @@ pytestmark = pytest.mark.faults
 UPDATES = 1_000
 QUEUED = 100_000
 LEAVING = 100
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
 def test_a_withdrawal_that_races_a_thousand_updates_is_followed_by_none(
@@ -77,6 +78,7 @@ def test_a_withdrawal_does_not_wait_behind_a_hundred_thousand_events(
         still = crowd.lags()
         drained = wait_until(lambda: not crowd.lags(), 600)
         audit = system.manage("consent_audit", "--only", "purpose")
+        deadlocks = system.rows(DEADLOCKS)
     worst = sorted(gone)[int(0.99 * (len(gone) - 1))]
     say(
         f"{LEAVING} withdrawals behind {QUEUED:,} queued events: everything gone p50 {sorted(gone)[len(gone) // 2]:.1f} s,"
@@ -85,3 +87,4 @@ def test_a_withdrawal_does_not_wait_behind_a_hundred_thousand_events(
     assert worst <= 60
     assert still  # the hundred did not wait for a hundred thousand
     assert audit.startswith("Nothing found")
+    assert deadlocks == [(0,)]  # folding and erasing lock in one order
