@@ -7,6 +7,7 @@ import pytest
 
 from consent import enforcement
 from consent.holders import holders, in_turn
+from consent.models import PropagationJob
 from personalization.keeping import HOLDERS
 
 
@@ -26,7 +27,7 @@ def test_duties_of_several_decisions_are_done_in_one_turn(monkeypatch: pytest.Mo
     for purpose in ("analytics", "personalization"):
         enforcement.write_duties(subject, [purpose], None, now)
 
-    def erase(job: enforcement.PropagationJob, closed: object, moment: object) -> None:
+    def erase(job: PropagationJob, closed: object, moment: object) -> None:
         done.append(job.holder)
         job.state = job.State.DONE
 
