@@ -13,7 +13,7 @@ from typing import Final
 from django.db import transaction
 
 from cms.models import Site
-from personalization.directory import Directory
+from personalization.directory import Directory, handle_of
 from personalization.folding import touch
 from personalization.models import Profile
 from personalization.models.segments import TOPICS
@@ -52,6 +52,13 @@ def change(
     touch([subject], site_id=site_id, now=now)
     transaction.on_commit(lambda: _follow(profile))
     return True
+
+
+def segment_name(asked: str, directory: Directory) -> str:
+    """Return the name under which a segment is taken out of use, for its key or the handle that visitors read of it."""
+    wanted = asked.removeprefix(SEGMENT)
+    found = next((key for key in directory.segments if wanted in (key, handle_of(key))), wanted)
+    return SEGMENT + found
 
 
 def excluded_by(subject: uuid.UUID) -> frozenset[str]:

@@ -25,7 +25,7 @@ from consent.holders import About, Item
 from consent.models import ConsentState
 from consent.state import allowed_by
 from personalization import exclusions
-from personalization.directory import CompiledSegment, Directory, base_name
+from personalization.directory import CompiledSegment, Directory, base_name, handle_of
 from personalization.fold import Basis, basis_of
 from personalization.forgetting import resting_on
 from personalization.models import Event, Profile, SegmentChange, Trait
@@ -295,7 +295,7 @@ def segments_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
 def _segment(segment: CompiledSegment, since: dt.datetime | None, left: bool, why: str) -> Item:
     return Item(
         About.SEGMENT,
-        exclusions.SEGMENT + segment.key,
+        exclusions.SEGMENT + handle_of(segment.key),
         in_words(segment.label, segment.title),
         why=why,
         source=_("A list of the site") if segment.kind == "list" else _("Worked out from what is known"),

@@ -22,7 +22,7 @@ from personalization.ingest.pipeline import MAX_ENTRIES, MAX_TEXT, as_type, fits
 from personalization.ingest.store import Sender
 from personalization.knowledge import site_of
 from personalization.models import Trait
-from personalization.segments.directory import FEATURES
+from personalization.segments.directory import FEATURES, directory_of
 from personalization.telling import tell
 from personalization.visitor import BEHAVIOUR
 
@@ -143,5 +143,8 @@ def steer_segment(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt
     """Leave a segment or a topic, or come back."""
     if wish not in (Wish.HIDE, Wish.SHOW) or not name.startswith((exclusions.SEGMENT, exclusions.TOPIC)):
         raise Impossible(_("There is nothing like it."))
-    _exclude(subject, name, wish, site_of(subject), now)
+    site = site_of(subject)
+    if name.startswith(exclusions.SEGMENT):
+        name = exclusions.segment_name(name, directory_of(site))
+    _exclude(subject, name, wish, site, now)
     return 0

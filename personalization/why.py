@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cms.language.vocabulary import Fact
 from personalization.assemble import Decision
-from personalization.directory import CompiledSegment
+from personalization.directory import CompiledSegment, handle_of
 from personalization.facts import PAGES
 from personalization.fragments import materialise
 from personalization.plan import SCORES, BoundPlacement, BoundVariant
@@ -190,7 +190,7 @@ class _Teller:
             "personal": used.personal,
             "lines": list(lines),
             "facts": list(dict.fromkeys(self.fact(name) for name in names)),
-            "segment": {"name": group, "title": self.segment(group)} if group else None,
+            "segment": {"name": handle_of(group), "title": self.segment(group)} if group else None,
             "off": {kind: name for kind, name in switches[0].items() if kind != "title"}
             if switches
             else None,
@@ -199,7 +199,9 @@ class _Teller:
 
     def switches(self, used: Used) -> list[dict[str, str]]:
         """Return everything that must be off for this to end, each with what it is called."""
-        groups = [{"segment": key, "title": self.segment(key)} for key in (*used.inside, *used.outside)]
+        groups = [
+            {"segment": handle_of(key), "title": self.segment(key)} for key in (*used.inside, *used.outside)
+        ]
         names = dict.fromkeys(switch_of(name) for name in used.facts)
         return groups + [{"fact": name, "title": self.fact(name)} for name in names]
 

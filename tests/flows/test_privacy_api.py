@@ -14,6 +14,7 @@ from consent import rights
 from consent.enforcement import enforce
 from consent.identities import owner_of
 from consent.models import AccessLog, ConsentEvent, ConsentState, PrivacyRequest, Subject
+from personalization.directory import handle_of
 from personalization.lanes import catch_up
 from personalization.models import Event, Profile
 from personalization.segments.refresh import refresh
@@ -84,7 +85,7 @@ class TestWhatIsKept:
         assert items["profile", "kids"]["value"] == "2"
         assert items["profile", "kids"]["kind"] == "number"
         assert items["profile", "features.orders"]["inferred"]
-        assert items["memberships", "segment:loyal"]["about"] == "segment"
+        assert items["memberships", f"segment:{handle_of('loyal')}"]["about"] == "segment"
 
     def test_nobody_has_nothing_and_a_bad_token_is_nobody(self) -> None:
         for headers in ({}, {"X-Visitor": "v1.bad"}):
@@ -122,7 +123,7 @@ class TestWhatIsKept:
         assert Profile.objects.get(pk=ada.visitor).traits["kids"] == 2
 
     def test_one_thing_is_taken_out_of_use(self, ada: Front) -> None:
-        wish = {"holder": "memberships", "name": "segment:loyal", "wish": "hide"}
+        wish = {"holder": "memberships", "name": f"segment:{handle_of('loyal')}", "wish": "hide"}
         assert change(ada, "items", wish).status_code == 200
         assert ada.variant()[0] == "default"
         assert problem(change(ada, "items", wish | {"name": "segment:none"}))[1:] == ("impossible", "name")

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from personalization import plans
 from personalization.bundle import load_bundle
+from personalization.directory import handle_of
 from personalization.models import Segment
 from personalization.recipes import recipe
 from personalization.segments.directory import rebuild
@@ -142,7 +143,7 @@ def test_why_names_the_segment(offered: None, write_key: str) -> None:
         answer = ada.get("/api/v1/privacy/why", {"path": PATH}, headers={"X-Visitor": ada.token or ""}).json()
         (place,) = answer["placements"]
         assert place["lines"][0] == "You see this because you belong to: Cart left, and still looking."
-        assert place["off"] == {"segment": "cart_and_view"}
+        assert place["off"] == {"segment": handle_of("cart_and_view")}
 
 
 @pytest.mark.parametrize(

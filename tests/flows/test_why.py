@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from personalization.directory import handle_of
 from personalization.exclusions import change
 from personalization.exposures import settle
 from personalization.models import Exposure, Profile
@@ -41,7 +42,7 @@ def test_somebody_reads_why_and_nobody_that_nothing_was_used(ada: Front) -> None
     assert (answer.status_code, answer["Cache-Control"]) == (200, "private, no-store")
     assert answer.json()["used"] is True
     hero = answer.json()["placements"][0]
-    assert hero["off"] == {"segment": "loyal"}
+    assert hero["off"] == {"segment": handle_of("loyal")}
     assert hero["facts"] == ["orders", "last order"]
     nobody = ask(Front()).json()
     assert nobody["used"] is False
@@ -173,7 +174,7 @@ def test_the_page_has_a_form_for_everything_that_can_be_switched_off(ada: Front)
     assert fields.pop("csrfmiddlewaretoken")
     assert fields == {
         "holder": "memberships",
-        "name": "segment:loyal",
+        "name": f"segment:{handle_of('loyal')}",
         "wish": "hide",
         "next": "/privacy/why/?path=/",
     }

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from personalization.api.preview import preview
 from personalization.api.why import told
 from personalization.bundle import load_bundle
+from personalization.directory import handle_of
 from personalization.plan import REASONS
 from personalization.why import REASONS as SENTENCES
 from personalization.why import Words
@@ -173,9 +174,9 @@ def test_two_plain_lines_in_both_languages() -> None:
 def test_what_decided_is_named_with_its_switch_and_what_is_behind_it() -> None:
     one = hero_of("/gold", **GOLD)
     assert one["personal"]
-    assert one["segment"] == {"name": "gold", "title": "Gold members"}
-    assert one["off"] == {"segment": "gold"}
-    assert one["switches"] == [{"segment": "gold", "title": "Gold members"}]
+    assert one["segment"] == {"name": handle_of("gold"), "title": "Gold members"}
+    assert one["off"] == {"segment": handle_of("gold")}
+    assert one["switches"] == [{"segment": handle_of("gold"), "title": "Gold members"}]
     assert one["facts"] == ["something about you"], "a fact without a title is never called by its key"
     kids = hero_of("/kids", traits={"kids": 1})
     assert (kids["segment"], kids["off"], kids["facts"]) == (None, {"fact": "kids"}, ["Your children"])
@@ -226,7 +227,7 @@ def test_an_attribute_in_a_text_names_the_segment_that_carries_it() -> None:
 def test_the_layout_is_told_where_it_was_chosen_for_somebody() -> None:
     layout = why_of("/layout", **GOLD)["layout"]
     assert layout["lines"][0] == "This page is arranged like this because you belong to: Gold members."
-    assert layout["off"] == {"segment": "gold"}
+    assert layout["off"] == {"segment": handle_of("gold")}
     assert why_of("/layout")["layout"] is None
 
 
