@@ -233,7 +233,7 @@ def test_an_empty_desk_says_what_will_come() -> None:
     text = shown("consent_desk")
     for said in (
         "Nobody waits",
-        "no checkpoint yet",
+        "nobody decided anything yet",
         "The first decision",
         "every withdrawal was carried out",
     ):
