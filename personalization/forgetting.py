@@ -8,7 +8,7 @@ import datetime as dt
 import uuid
 
 from django.db import transaction
-from django.db.models import F, Func, QuerySet, Value
+from django.db.models import F, Func, Q, Value
 
 from personalization.fold import DEVICE, PAGE_VIEWS, Basis
 from personalization.folding import touch
@@ -49,7 +49,7 @@ def forget_basis(subject: uuid.UUID, basis: Basis, now: dt.datetime) -> int:
 
     A device is noted beside events: there the note is deleted, and the events stay. Return how many events it was.
     """
-    rows = resting_on(basis, subject)
+    rows = Event.objects.filter(resting_on(basis), subject_key=subject)
     if basis is Basis.EVERYTHING:
         return forget_all(subject, now)
     if basis is Basis.DEVICES:
@@ -63,17 +63,16 @@ def forget_basis(subject: uuid.UUID, basis: Basis, now: dt.datetime) -> int:
     return changed
 
 
-def resting_on(basis: Basis, subject: uuid.UUID) -> "QuerySet[Event]":
-    """Return the events of somebody that a computed fact was worked out from."""
-    rows = Event.objects.filter(subject_key=subject)
+def resting_on(basis: Basis) -> Q:
+    """Return which events a computed fact was worked out from."""
     match basis:
         case Basis.ORDERS:
-            return rows.filter(kind="track", name=ORDER)
+            return Q(kind="track", name=ORDER)
         case Basis.PAGES:
-            return rows.filter(name__in=PAGE_VIEWS)
+            return Q(name__in=PAGE_VIEWS)
         case Basis.DEVICES:
-            return rows.filter(properties__has_key=DEVICE)
-    return rows
+            return Q(properties__has_key=DEVICE)
+    return Q()
 
 
 def _work_out(subject: uuid.UUID, now: dt.datetime) -> None:
