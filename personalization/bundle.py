@@ -12,18 +12,10 @@ from typing import Any
 
 from django.db import transaction
 
-from cms.bundle import (
-    PARTS,
-    Report,
-    dump_content,
-    listed,
-    load_content,
-    load_structure,
-    publish_loaded,
-    text_problems,
-    texts,
-    written,
-)
+from cms.bundles.content import load_content, publish_loaded
+from cms.bundles.dump import dump_content
+from cms.bundles.parts import PARTS, Report, listed, text_problems, texts, written
+from cms.bundles.structure import load_structure
 from cms.errors import errors_among
 from cms.language.nodes import Problem
 from cms.language.parse import step

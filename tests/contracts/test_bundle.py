@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from cms.bundle import Report
+from cms.bundles.parts import Report
 from cms.models import Block, BlockReference, BlockType, Media, Page, Template
 from personalization.bundle import dump_bundle, load_bundle
 from personalization.models import ApiKey, Segment, Trait

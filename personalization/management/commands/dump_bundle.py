@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand, CommandParser
 
-from cms.bundle import write_pictures
+from cms.bundles.dump import write_pictures
 from cms.models.site import current_site
 from personalization.bundle import dump_bundle
 

@@ -1,0 +1,1 @@
+"""Content as code: the parts of a bundle that are content, in and out."""
