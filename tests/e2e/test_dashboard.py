@@ -133,6 +133,29 @@ class TestWithoutScript:
         plain.get_by_role("button", name="Show me nothing about it Gambling").click()
         expect(plain.get_by_role("button", name="Allow again Gambling")).to_be_visible()
 
+    def test_what_was_worked_out_is_deleted_with_what_it_was_worked_out_from(
+        self, plain: Page, system: System, picture: Callable[..., None]
+    ) -> None:
+        plain.goto("/privacy/")
+        paths = plain.get_by_role("listitem").filter(
+            has=plain.get_by_role("heading", name="paths of the last visit", exact=True)
+        )
+        paths.get_by_text("Delete", exact=True).first.click()
+        said = paths.get_by_text(re.compile(r"It was worked out from \d+ page views?\."))
+        expect(said).to_be_visible()
+        views = int(re.findall(r"\d+", said.inner_text())[0])
+        before = events_of(plain, system)
+        picture(plain, "asked")
+        paths.get_by_role("button", name="Delete paths of the last visit").click()
+        expect(
+            plain.get_by_text(re.compile(rf"Deleted\. {views} things? (was|were) deleted"))
+        ).to_be_visible()
+        assert events_of(plain, system) == before - views
+        expect(plain.get_by_role("heading", name="paths of the last visit")).to_have_count(0)
+        plain.goto("/privacy/?lang=de")
+        plain.get_by_text("Das stimmt nicht").first.click()
+        picture(plain, "german")
+
     def test_a_pause_and_its_end(self, plain: Page) -> None:
         plain.goto("/")
         personal = plain.content()
