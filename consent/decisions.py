@@ -23,7 +23,7 @@ from consent.purposes import active_purposes, current_notice
 from consent.readers import recipients_of
 from consent.receipts import basis_of, receipt_of
 from consent.seal import new_key
-from consent.state import announce_after_commit, gates_of
+from consent.state import announce_after_commit, gates_of, lock
 
 SIGNAL = Entry(purpose="*", action="opt_out_signal", method="gpc", actor="browser", gpc=True)
 # The youngest that somebody in a band can be.
@@ -201,9 +201,7 @@ def _note_circumstances(subject: Subject, how: How) -> None:
 
 def _locked_state(subject_id: uuid.UUID | None) -> ConsentState | None:
     """Return the subject's state under a lock; None for nobody, who may hold the token of somebody erased."""
-    if subject_id is None:
-        return None
-    return ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
+    return None if subject_id is None else lock(subject_id)
 
 
 def _new_state(site_id: int, now: dt.datetime) -> ConsentState:

@@ -16,6 +16,7 @@ from consent.enforcement import remind_worker
 from consent.holders import About, Wish, holder, holders, in_turn
 from consent.hot_store import Unavailable
 from consent.models import ConsentEvent, PropagationJob
+from consent.state import lock
 
 State = PropagationJob.State
 
@@ -73,6 +74,7 @@ def foreseen(subject: uuid.UUID, purposes: Collection[str]) -> tuple[str, ...]:
     """Return what would be deleted: each holder erases, and it is rolled back."""
     found = []
     with transaction.atomic():
+        lock(subject)
         for one in in_turn():
             if one.units is not None:
                 try:
@@ -108,6 +110,7 @@ def steer(name: str, subject: uuid.UUID, item: str, wish: Wish, value: str, *, n
     act = holder(name).steer
     if act is None:
         raise KeyError(name)
+    lock(subject)
     before = _groups(subject, now)
     deleted = act(subject, item, wish, value, now)
     after = _groups(subject, now)

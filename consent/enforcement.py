@@ -19,7 +19,7 @@ from consent.holders import holder, holders, in_turn
 from consent.ledger import Entry, append
 from consent.models import ConsentEvent, ConsentState, PropagationJob, Purpose
 from consent.purposes import covered_by_gpc
-from consent.state import allowed_by, announce_after_commit, gates_of
+from consent.state import allowed_by, announce_after_commit, gates_of, lock
 
 log = logging.getLogger(__name__)
 LATE_AFTER = 8  # tries: then people are told that something could not be deleted yet
@@ -97,7 +97,7 @@ def _one_batch(now: dt.datetime) -> int:
 @transaction.atomic
 def _do(subject: uuid.UUID, pks: Collection[int], now: dt.datetime) -> None:
     """Let every holder erase what one person does not allow any more, under one lock of their consent."""
-    state = ConsentState.objects.select_for_update().filter(pk=subject).first()
+    state = lock(subject)
     allowed = allowed_by(state, now=now.timestamp()).granted if state else frozenset[str]()
     jobs = list(PropagationJob.objects.select_for_update().filter(pk__in=pks).order_by("pk"))
     turn = {one.name: n for n, one in enumerate(in_turn())}
@@ -176,7 +176,7 @@ def _close_what_was_opened(now: dt.datetime) -> None:
 @transaction.atomic
 def _close_again(subject_id: uuid.UUID, purpose: str, now: dt.datetime) -> None:
     """Put a flag back to what the ledger says last; what was kept meanwhile is found like everything else."""
-    row = ConsentState.objects.select_for_update().filter(pk=subject_id).first()
+    row = lock(subject_id)
     chain = ConsentEvent.objects.filter(subject_key=subject_id, purpose=purpose, action__in=ANSWERS)
     last = chain.order_by("-seq").first()
     if row is None or row.state.get(purpose) != "granted" or (last is not None and last.action == "granted"):
@@ -207,7 +207,7 @@ def _record_silent_change(subject_id: uuid.UUID, purposes: set[str], now: dt.dat
     purposes = purposes - _seen_to(subject_id)
     if not purposes:
         return False
-    row = ConsentState.objects.select_for_update().filter(subject_id=subject_id).first()
+    row = lock(subject_id)
     if row is None:  # nobody the ledger knows: what is kept has no reason at all
         write_duties(subject_id, purposes, None, now)
         return True

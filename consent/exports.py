@@ -27,7 +27,7 @@ FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would ta
 HEADINGS: Final[Mapping[str, str]] = {
     "name": N_("name"), "value": N_("value"), "kind": N_("kind"), "at": N_("at"), "purpose": N_("purpose"), "purposes": N_("purposes"),
     "action": N_("answer"), "notice": N_("notice"), "method": N_("way"), "said": N_("in words"), "hash": N_("hash"), "holder": N_("store"),
-    "state": N_("state"), "rows": N_("entries"), "what": N_("what"), "received_at": N_("received"), "due_at": N_("due"),
+    "state": N_("state"), "rows": N_("entries"), "what": N_("what"), "about": N_("about"), "received_at": N_("received"), "due_at": N_("due"),
     "answer": N_("reply"), "title": N_("title"), "since": N_("since"), "entered": N_("entered"), "to": N_("to"), "type": N_("type"),
     "by": N_("by"), "reason": N_("reason"), "properties": N_("properties"), "placement": N_("place"), "variant": N_("variant"),
 }  # fmt: skip

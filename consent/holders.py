@@ -82,8 +82,8 @@ class Holder:
     about oneself, and `steer(subject, name, wish, value, now)` fulfils a wish about one of these items and returns how
     many things it deleted; it raises `Impossible`.
 
-    A transaction locks in one order: consent, what is the person's alone, their profile, then what all people share. `last`
-    marks the holders whose erasure comes to the last two; `in_turn` puts them behind the others.
+    A transaction locks in one order: consent, claims to be folded, the profile, the rest of what is the person's alone, then
+    what all people share. `last` marks the holders whose erasure comes to that; `in_turn` puts them behind the others.
     """
 
     name: str

@@ -27,6 +27,7 @@ from consent.identities import has_identifier
 from consent.models import ConsentState, PrivacyRequest, Subject
 from consent.purposes import active_purposes
 from consent.seal import Unreadable, seal, unseal
+from consent.state import lock
 
 log = logging.getLogger(__name__)
 Kind = PrivacyRequest.Kind
@@ -112,6 +113,7 @@ def remind_worker() -> None:
 @transaction.atomic
 def reset(subject: uuid.UUID, *, channel: str, verification: str, now: dt.datetime) -> PrivacyRequest:
     """Forget what somebody did; what they declared and decided stays."""
+    lock(subject)
     counts = {one.name: one.forget(subject, now) for one in holders() if one.forget is not None}
     details = {"deleted": counts}
     return ask(
@@ -157,21 +159,20 @@ def dispute(
 
     Raises KeyError for an unknown holder, and Impossible.
     """
+    lock(subject)
     known = holder(holder_name).known
     items = {one.name: one for one in known(subject, now) if one.disputable} if known else {}
     if item not in items:
         raise Impossible(_("There is nothing like it."))
     if len(said) > MAX_SAID:
         raise Impossible(_("Write at most %(most)s characters.") % {"most": MAX_SAID})
-    open_ = PrivacyRequest.objects.filter(
-        subject_key=subject, kind=Kind.RECTIFY, state__in=[State.WAITING, State.VERIFYING], details__name=item
-    ).first()
-    if open_ is not None:  # who asks again has more to say
-        open_.said_enc = seal(subject, said.strip().encode()) if said.strip() else open_.said_enc
-        open_.save(update_fields=["said_enc"])
-        return open_
     if not items[item].hidden:
         steer(holder_name, subject, item, Wish.HIDE, "", now=now)
+    if (asked := _disputed(subject, item)) is not None:  # who asks again has more to say
+        if said.strip():
+            asked.said_enc = seal(subject, said.strip().encode())
+            asked.save(update_fields=["said_enc"])
+        return asked
     details = {"name": item}
     return ask(
         Kind.RECTIFY,
@@ -182,6 +183,14 @@ def dispute(
         details=details,
         said=said.strip(),
     )
+
+
+def _disputed(subject: uuid.UUID, item: str) -> PrivacyRequest | None:
+    """Return the open request about an item, locked, so that nobody answers it meanwhile."""
+    open_ = PrivacyRequest.objects.select_for_update().defer("result_enc")
+    return open_.filter(
+        subject_key=subject, kind=Kind.RECTIFY, state__in=[State.WAITING, State.VERIFYING], details__name=item
+    ).first()
 
 
 def said_in(request: PrivacyRequest) -> str:
@@ -236,7 +245,7 @@ def refuse(request: PrivacyRequest, *, answer: str, now: dt.datetime) -> bool:
     open_ = PrivacyRequest.objects.filter(
         pk=request.pk, state__in=[State.VERIFYING, State.WAITING, State.FAILED]
     )
-    return bool(open_.update(state=State.REFUSED, answer=answer, done_at=now))
+    return bool(open_.update(state=State.REFUSED, answer=answer, done_at=now, said_enc=None))
 
 
 def settle(request: PrivacyRequest, *, answer: str, now: dt.datetime) -> bool:
@@ -244,7 +253,7 @@ def settle(request: PrivacyRequest, *, answer: str, now: dt.datetime) -> bool:
     open_ = PrivacyRequest.objects.filter(
         pk=request.pk, kind=Kind.RECTIFY, state__in=[State.VERIFYING, State.WAITING, State.FAILED]
     )
-    return bool(open_.update(state=State.DONE, answer=answer, done_at=now, error=""))
+    return bool(open_.update(state=State.DONE, answer=answer, done_at=now, error="", said_enc=None))
 
 
 def begin_again(request: PrivacyRequest, *, now: dt.datetime) -> bool:

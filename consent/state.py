@@ -87,6 +87,11 @@ def announce_gates(subject_id: uuid.UUID, gates: Gates, *, wait: bool) -> None:
             time.sleep(_RETRY_SECONDS)
 
 
+def lock(subject_id: uuid.UUID) -> ConsentState | None:
+    """Lock somebody's consent until the end of the caller's transaction: whatever changes what is kept of them begins so."""
+    return ConsentState.objects.select_for_update().filter(pk=subject_id).first()
+
+
 def announce_after_commit(subject_id: uuid.UUID, gates: Gates, *, wait: bool) -> None:
     """Announce the gates when the running transaction commits."""
     transaction.on_commit(lambda: announce_gates(subject_id, gates, wait=wait))

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from consent.holders import holders
 from consent.ledger import Entry, append
 from consent.models import ConsentState
-from consent.state import announce_after_commit, gates_of
+from consent.state import announce_after_commit, gates_of, lock
 
 PAUSES: Final = (1, 7, 30, 90)  # days
 PERIODS: Final = (90, 180, 540, 1095)  # days for which what one did may be kept: 3, 6, 18 and 36 months
@@ -40,7 +40,7 @@ def resume(subject: uuid.UUID, *, now: dt.datetime) -> bool:
 def _set_pause(
     subject: uuid.UUID, until: dt.datetime | None, action: str, now: dt.datetime
 ) -> dt.datetime | None:
-    row = ConsentState.objects.select_for_update().filter(pk=subject).first()
+    row = lock(subject)
     if row is None:
         return None
     row.paused_until, row.updated_at = until, now
@@ -81,6 +81,7 @@ def shorten_all(*, now: dt.datetime) -> int:
 
 @transaction.atomic
 def _shorten_one(subject: uuid.UUID, days: int, now: dt.datetime) -> int:
+    lock(subject)
     return _shorten(subject, days, now)
 
 

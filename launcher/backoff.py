@@ -1,4 +1,4 @@
-"""How long a process that died waits for its restart: 1, 2, 4 … 30 s; a minute of life forgives."""
+"""How long a process that died waits for its restart: 0.5, 1, 2 … 30 s; a minute of life forgives."""
 
 from dataclasses import dataclass
 
@@ -27,4 +27,4 @@ class Backoff:
     def _pause(self, now: float) -> float:
         lived_long = now - self.started_at > FORGIVEN_AFTER_SECONDS
         self.deaths = 1 if lived_long else self.deaths + 1
-        return min(LONGEST_SECONDS, 2.0 ** (self.deaths - 1))
+        return min(LONGEST_SECONDS, 2.0 ** (self.deaths - 2))

@@ -4,7 +4,7 @@
 
 It belongs to no user, so that the first one may leave before the last. It writes one line to the descriptor when
 the service answers (empty) or cannot be started (the reason). Rules: one keeper per service and data directory; a
-dead server is restarted after 1, 2, 4 … 30 s; with SIGTERM, or within a second of its last user, it stops the
+dead server is restarted after 0.5, 1, 2 … 30 s; with SIGTERM, or within a second of its last user, it stops the
 server and ends; a volatile service leaves nothing behind. If the keeper itself is killed, its server ends too.
 """
 

@@ -80,8 +80,9 @@ def programs(chosen: Options) -> list[Program]:
         Program("worker", [*worker, "--queues", "celery", "--concurrency", concurrency]),
         # Waits for other people's servers, so in threads, and apart from what readers wait for.
         Program("sender", [*worker, "--hostname", "sender@%h", "--queues", "outgoing", *threads, "4"]),
-        # What people asked to be deleted or copied never waits behind what is to be folded; one of each at a time.
-        Program("privacy", [*worker, "--hostname", "privacy@%h", "--queues", "privacy", *threads, "2"]),
+        # What people asked to be deleted or copied never waits behind what is to be folded; copies and the sweep take
+        # one thread each at most (`consent/tasks.py`), erasures the rest.
+        Program("privacy", [*worker, "--hostname", "privacy@%h", "--queues", "privacy", *threads, "3"]),
         Program("beat", [*celery, "beat", "--loglevel=warning", *scheduler, *schedule]),
     ]
 

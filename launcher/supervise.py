@@ -1,7 +1,7 @@
 """Keep a few programs alive together, and end them together.
 
 In: the table of programs and an event that says "stop". Out: an exit code. Rules:
-- a program that dies is restarted after 1, 2, 4 … 30 s; when an `essential` one dies, all end and the code is 1;
+- a program that dies is restarted after 0.5, 1, 2 … 30 s; when an `essential` one dies, all end and the code is 1;
 - each runs in a session of its own, so that Ctrl-C reaches the supervisor alone;
 - the end is SIGTERM to every program, then, after 15 s, SIGKILL to what is left of its process group;
 - if the supervisor itself is killed, the kernel sends SIGTERM to every program (Linux).

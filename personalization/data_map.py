@@ -126,7 +126,7 @@ DECLARED: Final = (
         "id site_id kind regime channel verification state received_at due_at not_before done_at parts_done parts attempts"
         " error answer result_expires",
         "necessary",
-        "as the proof that a right was answered; an export until it is fetched",
+        "as the proof that a right was answered; words until they are answered, an export until it is fetched",
     ),
     _plain("consent.Feeling", "id site_id day level count", _NUMBERS),
     # -- people

@@ -5,7 +5,6 @@ from the facts of the request alone. A segment is withheld as a whole while one 
 something that it rests on is excluded by the person, and unknown while it holds fewer people than its minimum.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -294,11 +293,6 @@ def memberships(
 def facts_of(segments: Sequence[CompiledSegment], vocabulary: Vocabulary) -> set[str]:
     """Return the names of the facts that these segments read, `X.days_ago` as the date X."""
     return {base_name(name) for segment in segments for name in segment.reads}
-
-
-def handle_of(key: str) -> str:
-    """Return by what a visitor takes a segment out of use: always the same, and without its key, which is for colleagues."""
-    return hashlib.blake2s(key.encode(), digest_size=6).hexdigest()
 
 
 def base_name(name: str) -> str:

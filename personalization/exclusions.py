@@ -13,8 +13,9 @@ from typing import Final
 from django.db import transaction
 
 from cms.models import Site
-from personalization.directory import Directory, handle_of
+from personalization.directory import Directory
 from personalization.folding import touch
+from personalization.handles import SEGMENT
 from personalization.models import Profile
 from personalization.models.segments import TOPICS
 from personalization.profiles import forget_snapshot, make_missing, publish_snapshots
@@ -22,7 +23,6 @@ from personalization.segments.directory import directory_of
 from personalization.visitor import BEHAVIOUR
 
 MAX_EXCLUDED: Final = 200
-SEGMENT: Final = "segment:"
 TOPIC: Final = "topic:"
 
 
@@ -52,13 +52,6 @@ def change(
     touch([subject], site_id=site_id, now=now)
     transaction.on_commit(lambda: _follow(profile))
     return True
-
-
-def segment_name(asked: str, directory: Directory) -> str:
-    """Return the name under which a segment is taken out of use, for its key or the handle that visitors read of it."""
-    wanted = asked.removeprefix(SEGMENT)
-    found = next((key for key in directory.segments if wanted in (key, handle_of(key))), wanted)
-    return SEGMENT + found
 
 
 def excluded_by(subject: uuid.UUID) -> frozenset[str]:

@@ -10,11 +10,13 @@ import uuid
 from django.db import transaction
 from django.db.models import F, Func, Q, Value
 
+from consent.gates import SENSITIVE
 from personalization.fold import DEVICE, PAGE_VIEWS, Basis
 from personalization.folding import touch
+from personalization.history import PURPOSE
 from personalization.models import Event, Exposure, Profile, SegmentChange, Touched
 from personalization.orders import ORDER
-from personalization.profiles import forget_computed, forget_snapshot
+from personalization.profiles import forget_computed, forget_snapshot, lock
 from personalization.retention import work_out_again
 
 
@@ -36,6 +38,7 @@ def forget_all(subject: uuid.UUID, now: dt.datetime) -> int:
 @transaction.atomic
 def forget_events_before(subject: uuid.UUID, before: dt.datetime, now: dt.datetime) -> int:
     """Delete the events before a moment, and work the profile out again."""
+    lock([subject])
     deleted = Event.objects.filter(subject_key=subject, happened_at__lt=before).delete()[0]
     if deleted:
         _work_out(subject, now)
@@ -52,6 +55,7 @@ def forget_basis(subject: uuid.UUID, basis: Basis, now: dt.datetime) -> int:
     rows = Event.objects.filter(resting_on(basis), subject_key=subject)
     if basis is Basis.EVERYTHING:
         return forget_all(subject, now)
+    lock([subject])
     if basis is Basis.DEVICES:
         changed = rows.update(
             properties=Func(F("properties"), Value(DEVICE), template="%(expressions)s", arg_joiner=" - ")
@@ -64,14 +68,15 @@ def forget_basis(subject: uuid.UUID, basis: Basis, now: dt.datetime) -> int:
 
 
 def resting_on(basis: Basis) -> Q:
-    """Return which events a computed fact was worked out from."""
+    """Return which events a computed fact was worked out from: of those that were folded, as `history.unfolded` tells."""
+    folded = Q(purposes__contains=[PURPOSE]) & ~Q(purposes__contains=[SENSITIVE])
     match basis:
         case Basis.ORDERS:
-            return Q(kind="track", name=ORDER)
+            return folded & Q(kind="track", name=ORDER)
         case Basis.PAGES:
-            return Q(name__in=PAGE_VIEWS)
+            return folded & Q(name__in=PAGE_VIEWS)
         case Basis.DEVICES:
-            return Q(properties__has_key=DEVICE)
+            return folded & Q(properties__has_key=DEVICE)
     return Q()
 
 

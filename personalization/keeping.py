@@ -31,6 +31,7 @@ from personalization.profiles import (
     facts_of,
     forget_computed,
     forget_snapshot,
+    lock,
     snapshot_key,
     touched_key,
     unsealed,
@@ -166,8 +167,13 @@ def erase_changes(subject: uuid.UUID, purposes: Collection[str]) -> int:
 
 
 def erase_touched(subject: uuid.UUID, purposes: Collection[str]) -> int:
-    """Nothing waits to be folded in once nothing may be: the claim itself says that something happened."""
-    return Touched.objects.filter(subject_key=subject).delete()[0] if PAGES in purposes else 0
+    """Nothing waits to be folded in once nothing may be: the claim itself says that something happened.
+
+    The profile is locked from here on: who is deriving something of it now is waited for, and what they wrote is erased.
+    """
+    deleted = Touched.objects.filter(subject_key=subject).delete()[0] if PAGES in purposes else 0
+    lock([subject])
+    return deleted
 
 
 def export_snapshot(subject: uuid.UUID) -> dict[str, Any]:

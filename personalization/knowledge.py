@@ -25,9 +25,10 @@ from consent.holders import About, Item
 from consent.models import ConsentState
 from consent.state import allowed_by
 from personalization import exclusions
-from personalization.directory import CompiledSegment, Directory, base_name, handle_of
+from personalization.directory import CompiledSegment, Directory, base_name
 from personalization.fold import Basis, basis_of
 from personalization.forgetting import resting_on
+from personalization.handles import SEGMENT, outward
 from personalization.models import Event, Profile, SegmentChange, Trait
 from personalization.models.segments import TOPICS
 from personalization.portrait import portrait_of
@@ -37,6 +38,7 @@ from personalization.segments.directory import FEATURES, directory_of
 from personalization.visitor import BEHAVIOUR, NOTHING_DONE
 
 PAGES: Final = "personalization"
+NOTHING_SAID: Final = {**NOTHING_DONE, "features.session_depth": 0}
 LOOKED_BACK: Final = 200  # views, among which the last pages are found
 PAGES_SHOWN: Final = 10
 # words of the vocabulary and of topics that visitors read, too
@@ -84,7 +86,7 @@ def facts_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
         items += [
             _feature(fact, known[fact.name], excluded, ends, rests_on[basis_of(fact.name)])
             for fact in FEATURES
-            if known.get(fact.name) not in (None, NOTHING_DONE.get(fact.name))
+            if known.get(fact.name) not in (None, NOTHING_SAID.get(fact.name))
         ]
     return items
 
@@ -280,7 +282,7 @@ def segments_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
         return []
     directory = directory_of(site)
     inside = [*portrait.segments, *portrait.contextual]
-    left = [key for key in directory.segments if exclusions.SEGMENT + key in portrait.excluded]
+    left = [key for key in directory.segments if SEGMENT + key in portrait.excluded]
     entered = SegmentChange.objects.filter(subject_key=subject, entered=True, segment__key__in=inside)
     since = dict(
         entered.order_by("segment__key", "-at").distinct("segment__key").values_list("segment__key", "at")
@@ -297,7 +299,7 @@ def segments_known(subject: uuid.UUID, now: dt.datetime) -> list[Item]:
 def _segment(segment: CompiledSegment, since: dt.datetime | None, left: bool, why: str) -> Item:
     return Item(
         About.SEGMENT,
-        exclusions.SEGMENT + handle_of(segment.key),
+        outward(SEGMENT + segment.key),
         in_words(segment.label, segment.title),
         why=why,
         source=_("A list of the site") if segment.kind == "list" else _("Worked out from what is known"),

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F
+from django.db.models import Q, QuerySet
 
 from cms.models import Site
 from consent.causes import cause_of
@@ -42,7 +42,7 @@ WITH oldest AS MATERIALIZED (
 ), people AS MATERIALIZED (
   SELECT subject_key, sum(count(*)) OVER (ORDER BY min(id)) - count(*) AS before
   FROM personalization_touched
-  WHERE site_id = %(site)s AND subject_key IN (SELECT subject_key FROM oldest)
+  WHERE site_id = %(site)s AND (next_at IS NULL OR next_at <= %(now)s) AND subject_key IN (SELECT subject_key FROM oldest)
   GROUP BY subject_key
 )
 DELETE FROM personalization_touched WHERE id IN (
@@ -69,9 +69,11 @@ def catch_up(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
         raise
     except Exception as error:  # noqa: BLE001  # whatever is wrong with one of them: the others must not wait
         log.error("a batch failed (%s): its profiles are folded one by one", cause_of(error))
-        return sum(_alone(site, pk, now) for pk, _ in claimed)
-    if batch is not None:
-        batch.publish()
+        for subject in sorted({subject for _, subject in claimed}):
+            _alone(site, subject, now)
+    else:
+        if batch is not None:
+            batch.publish()
     return len(claimed)
 
 
@@ -82,35 +84,46 @@ def _rows(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any
         return rows
 
 
-def _alone(site: Site, pk: int, now: dt.datetime) -> int:
-    """Fold one claim in; keep it for later where that fails. Return 1, for it was looked at."""
+def _alone(site: Site, subject: uuid.UUID, now: dt.datetime) -> None:
+    """Fold in what happened to one person; keep their claims for later where that fails."""
     try:
         with transaction.atomic():
-            claim = Touched.objects.select_for_update(skip_locked=True).filter(pk=pk).first()
-            if claim is None:  # somebody else was faster, or it was erased
-                return 1
-            claim.delete()
-            batch = bring_up(site, {claim.subject_key}, cause=Cause.EVENT, now=now)
+            claims = list(_due(site, subject, now))
+            if not claims:  # somebody else was faster, or they were erased
+                return
+            Touched.objects.filter(pk__in=[claim.pk for claim in claims]).delete()
+            batch = bring_up(site, {subject}, cause=Cause.EVENT, now=now)
     except _AWAY:
         raise
     except Exception as error:  # noqa: BLE001  # whatever is wrong with it: it is kept with its cause
-        _park(pk, error, now)
+        _park(site, subject, error, now)
     else:
         batch.publish()
-    return 1
 
 
-def _park(pk: int, error: Exception, now: dt.datetime) -> None:
-    """Try a claim again later; after the last try it stays, named by a dead letter that says where it failed."""
-    Touched.objects.filter(pk=pk).update(attempts=F("attempts") + 1)
-    claim = Touched.objects.filter(pk=pk).first()
-    if claim is None:
+def _due(site: Site, subject: uuid.UUID, now: dt.datetime) -> "QuerySet[Touched]":
+    """Return somebody's claims that may be done now, locked, the oldest first."""
+    mine = Touched.objects.select_for_update(skip_locked=True).filter(site=site, subject_key=subject)
+    return mine.filter(Q(next_at=None) | Q(next_at__lte=now)).order_by("pk")
+
+
+@transaction.atomic
+def _park(site: Site, subject: uuid.UUID, error: Exception, now: dt.datetime) -> None:
+    """Try somebody's claims again later, as one; after the last try it stays, named by a dead letter that says where it failed."""
+    claims = list(_due(site, subject, now))
+    if not claims:
         return
-    wait = retry_in(claim.attempts, random=random.random())  # noqa: S311  # jitter
-    claim.next_at = now + wait if wait is not None else dt.datetime.max.replace(tzinfo=dt.UTC)
-    claim.save(update_fields=["next_at"])
+    first, *others = claims
+    Touched.objects.filter(pk__in=[claim.pk for claim in others]).delete()
+    first.attempts = max(claim.attempts for claim in claims) + 1
+    first.since = first.until = first.last_id = (
+        None  # it stands for all of them: their events may lie anywhere
+    )
+    wait = retry_in(first.attempts, random=random.random())  # noqa: S311  # jitter
+    first.next_at = now + wait if wait is not None else dt.datetime.max.replace(tzinfo=dt.UTC)
+    first.save()
     if wait is None:
-        bury(WORK, str(pk), attempts=TRIES, error=cause_of(error), now=now)
+        bury(WORK, str(first.pk), attempts=TRIES, error=cause_of(error), now=now)
 
 
 def replay_claim(reference: str, now: dt.datetime) -> bool:

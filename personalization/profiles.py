@@ -40,6 +40,11 @@ def touched_key(subject_id: uuid.UUID) -> str:
     return f"touched:{subject_id.hex}"
 
 
+def lock(subjects: Iterable[uuid.UUID]) -> None:
+    """Lock profiles until the end of the caller's transaction, in the order in which everybody does."""
+    list(Profile.objects.select_for_update().filter(pk__in=list(subjects)).order_by("pk").values_list("pk"))
+
+
 def announce_touched(last: Mapping[uuid.UUID, int]) -> bool:
     """Tell every process, before the events are acknowledged, that these profiles lag behind them."""
     if not last:

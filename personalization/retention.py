@@ -6,7 +6,7 @@ stamp goes, and so does one that needed a purpose in addition which has run out;
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from django.conf import settings
@@ -20,7 +20,7 @@ from personalization.fold import Features, fold
 from personalization.folding import touch
 from personalization.history import PURPOSE, unfolded
 from personalization.models import Event, EventSeen, EventType, Exposure, Profile, SegmentChange
-from personalization.profiles import set_features
+from personalization.profiles import lock, set_features
 from personalization.sales import count_sales
 
 SEEN_DAYS: Final = 30  # a message is known again for so long
@@ -80,13 +80,15 @@ def days_kept(site: Site, days: int) -> dict[str, int]:
     return {p.key: min(p.keep_days or days, days) for p in Purpose.objects.filter(site_id=site.pk)}
 
 
+_OLD = """
+SELECT subject_key, id, happened_at FROM personalization_event
+WHERE site_id = %(site)s AND happened_at < %(before)s AND %(purpose)s = ANY(purposes) LIMIT %(batch)s
+"""
 _UNSTAMP = """
-WITH old AS (
-  SELECT subject_key, id, happened_at FROM personalization_event
-  WHERE site_id = %(site)s AND happened_at < %(before)s AND %(purpose)s = ANY(purposes) LIMIT %(batch)s
-), unstamped AS (
+WITH unstamped AS (
   UPDATE personalization_event e SET purposes = array_remove(e.purposes, %(purpose)s)
-  FROM old WHERE e.subject_key = old.subject_key AND e.id = old.id AND e.happened_at = old.happened_at
+  FROM unnest(%(subjects)s::uuid[], %(ids)s::bigint[], %(moments)s::timestamptz[]) AS old(s, i, h)
+  WHERE e.subject_key = old.s AND e.id = old.i AND e.happened_at = old.h
   RETURNING e.subject_key, e.id, e.happened_at, e.purposes
 )
 SELECT subject_key, id, happened_at, %(purpose)s = 'sensitive' OR purposes <@ ARRAY['sensitive']::varchar[] FROM unstamped
@@ -98,33 +100,45 @@ WHERE e.subject_key = s AND e.id = i AND e.happened_at = h
 
 
 def _expire_purpose(site: Site, purpose: str, before: dt.datetime, now: dt.datetime) -> int:
-    values: dict[str, Any] = {"site": site.pk, "purpose": purpose, "before": before, "batch": BATCH}
     deleted = 0
-    while True:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_UNSTAMP, values)
-            rows = cursor.fetchall()
-            gone = [row[:3] for row in rows if row[3]]
-            if gone:
-                cursor.execute(_DELETE, [list(column) for column in zip(*gone, strict=True)])
+    while old := _rows(_OLD, {"site": site.pk, "before": before, "purpose": purpose, "batch": BATCH}):
+        subjects, ids, moments = (list(column) for column in zip(*old, strict=True))
+        values = {"purpose": purpose, "subjects": subjects, "ids": ids, "moments": moments}
+        with transaction.atomic():
+            lock(subjects)
+            rows = _rows(_UNSTAMP, values)
+            if gone := [row[:3] for row in rows if row[3]]:
+                with connection.cursor() as cursor:
+                    cursor.execute(_DELETE, [list(column) for column in zip(*gone, strict=True)])
             if purpose == PURPOSE:
                 work_out_again({row[0] for row in rows}, site, now)
         deleted += len(gone)
-        if len(rows) < BATCH:
-            return deleted
+    return deleted
 
 
+def _rows(statement: str, values: Mapping[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        rows: list[Any] = cursor.fetchall()
+        return rows
+
+
+_OF_NAME = "SELECT DISTINCT subject_key FROM personalization_event WHERE site_id = %(site)s AND name = %(name)s AND happened_at < %(before)s"
 _EXPIRE_NAME = """
-DELETE FROM personalization_event WHERE site_id = %s AND name = %s AND happened_at < %s RETURNING subject_key
+DELETE FROM personalization_event
+WHERE site_id = %(site)s AND name = %(name)s AND happened_at < %(before)s AND subject_key = ANY(%(subjects)s::uuid[])
+RETURNING subject_key
 """
 
 
 def _expire_name(site: Site, name: str, before: dt.datetime, now: dt.datetime) -> int:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_EXPIRE_NAME, [site.pk, name, before])
-        subjects = [row[0] for row in cursor.fetchall()]
-        work_out_again(set(subjects), site, now)
-    return len(subjects)
+    values = {"site": site.pk, "name": name, "before": before}
+    with transaction.atomic():
+        subjects = [row[0] for row in _rows(_OF_NAME, values)]
+        lock(subjects)
+        rows = _rows(_EXPIRE_NAME, values | {"subjects": subjects})
+        work_out_again({row[0] for row in rows}, site, now)
+    return len(rows)
 
 
 def work_out_again(subjects: Iterable[uuid.UUID], site: Site, now: dt.datetime) -> None:

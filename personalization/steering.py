@@ -18,6 +18,7 @@ from consent.holders import Impossible, Wish
 from personalization import exclusions
 from personalization.fold import basis_of
 from personalization.forgetting import forget_all, forget_basis
+from personalization.handles import SEGMENT, inward
 from personalization.ingest.pipeline import MAX_ENTRIES, MAX_TEXT, as_type, fits
 from personalization.ingest.store import Sender
 from personalization.knowledge import site_of
@@ -132,19 +133,17 @@ def steer_behaviour(subject: uuid.UUID, name: str, wish: Wish, value: str, now: 
 
 
 def _exclude(subject: uuid.UUID, name: str, wish: Wish, site: Site, now: dt.datetime) -> None:
-    hide, show = ([name], []) if wish is Wish.HIDE else ([], [name])
     try:
+        name = inward(name, directory_of(site))
+        hide, show = ([name], []) if wish is Wish.HIDE else ([], [name])
         exclusions.change(subject, site_id=site.pk, exclude=hide, include=show, now=now)
-    except exclusions.NothingLikeIt as error:
+    except (LookupError, exclusions.NothingLikeIt) as error:
         raise Impossible(_("There is nothing like it.")) from error
 
 
 def steer_segment(subject: uuid.UUID, name: str, wish: Wish, value: str, now: dt.datetime) -> int:
     """Leave a segment or a topic, or come back."""
-    if wish not in (Wish.HIDE, Wish.SHOW) or not name.startswith((exclusions.SEGMENT, exclusions.TOPIC)):
+    if wish not in (Wish.HIDE, Wish.SHOW) or not name.startswith((SEGMENT, exclusions.TOPIC)):
         raise Impossible(_("There is nothing like it."))
-    site = site_of(subject)
-    if name.startswith(exclusions.SEGMENT):
-        name = exclusions.segment_name(name, directory_of(site))
-    _exclude(subject, name, wish, site, now)
+    _exclude(subject, name, wish, site_of(subject), now)
     return 0

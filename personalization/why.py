@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cms.language.vocabulary import Fact
 from personalization.assemble import Decision
-from personalization.directory import CompiledSegment, handle_of
+from personalization.directory import CompiledSegment
 from personalization.facts import PAGES
 from personalization.fragments import materialise
 from personalization.plan import SCORES, BoundPlacement, BoundVariant
@@ -104,11 +104,13 @@ NOTHING_ON_THE_PAGE: Final = _("Nothing about you was used for this page.")
 class Words:
     """How somebody is spoken to: sentences translated, and what visitors read of facts and purposes.
 
-    `labels`: the name of a declared fact → language → its label. `purposes`: key → title, in their language.
+    `labels`: the name of a declared fact → language → its label. `purposes`: key → title, in their language. `handle` makes
+    of a segment's key by what visitors name it.
     """
 
     translate: Callable[[str], str]
     language: str
+    handle: Callable[[str], str]
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     purposes: Mapping[str, str] = field(default_factory=dict)
 
@@ -190,7 +192,7 @@ class _Teller:
             "personal": used.personal,
             "lines": list(lines),
             "facts": list(dict.fromkeys(self.fact(name) for name in names)),
-            "segment": {"name": handle_of(group), "title": self.segment(group)} if group else None,
+            "segment": {"name": self.words.handle(group), "title": self.segment(group)} if group else None,
             "off": {kind: name for kind, name in switches[0].items() if kind != "title"}
             if switches
             else None,
@@ -200,10 +202,15 @@ class _Teller:
     def switches(self, used: Used) -> list[dict[str, str]]:
         """Return everything that must be off for this to end, each with what it is called."""
         groups = [
-            {"segment": handle_of(key), "title": self.segment(key)} for key in (*used.inside, *used.outside)
+            {"segment": self.words.handle(key), "title": self.segment(key)}
+            for key in (*used.inside, *used.outside)
         ]
         names = dict.fromkeys(switch_of(name) for name in used.facts)
-        return groups + [{"fact": name, "title": self.fact(name)} for name in names]
+        return groups + [{"fact": self.switch(name), "title": self.fact(name)} for name in names]
+
+    def switch(self, name: str) -> str:
+        """Return by what a fact is taken out of use; a score by the handle of its segment."""
+        return SCORES + self.words.handle(name.removeprefix(SCORES)) if name.startswith(SCORES) else name
 
     def because(self, used: Used, about: str) -> str:
         """Return what chose it, the person's groups first; empty when nothing did."""

@@ -51,7 +51,8 @@ class PrivacyRequest(models.Model):
         default=dict, blank=True, help_text="What was asked in particular, as keys and numbers."
     )
     said_enc = models.BinaryField(
-        null=True, help_text="What would be right, in the person's words, encrypted with their own key."
+        null=True,
+        help_text="What would be right, in the person's words, encrypted with their own key, until it is answered.",
     )
     parts_done = models.PositiveIntegerField(default=0)
     parts = models.PositiveIntegerField(default=0)

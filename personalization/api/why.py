@@ -23,7 +23,7 @@ from consent.models import Purpose
 from personalization.api.pages import PRIVATE, allowed_key, asked_by, why_address
 from personalization.assemble import Decision
 from personalization.delivery import deliver
-from personalization.exclusions import SEGMENT
+from personalization.handles import SEGMENT, handle_of
 from personalization.models import Trait
 from personalization.plans import plan_store
 from personalization.visitor import BEHAVIOUR
@@ -152,6 +152,7 @@ def told(decision: Decision) -> dict[str, Any]:
         words = Words(
             translate=translation.gettext,
             language=language,
+            handle=handle_of,
             labels=dict(Trait.objects.filter(site=site.id).values_list("key", "label")),
             purposes={key: title.get(language) or title.get("en") or "" for key, title in titles.items()},
         )

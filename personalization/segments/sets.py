@@ -196,11 +196,16 @@ def in_sql(site: Site, directory: Directory) -> tuple[Statement, list[CompiledSe
 
 _RECONCILE = """
 WITH now_in AS MATERIALIZED (
-  SELECT p.subject_key, p.segments AS before, {after} AS after {source}
+  SELECT p.subject_key, p.version, p.segments AS before, {after} AS after {source}
 ), changed AS (
   UPDATE personalization_profile p SET segments = n.after
   FROM now_in n WHERE n.subject_key = p.subject_key AND n.after <> n.before
+  AND p.version = n.version  -- nothing is derived from what was folded or erased meanwhile
   RETURNING p.subject_key, n.before, n.after
+), skipped AS (
+  INSERT INTO personalization_touched (site_id, subject_key, at)
+  SELECT {site}, n.subject_key, {now} FROM now_in n
+  WHERE n.after <> n.before AND NOT EXISTS (SELECT FROM changed c WHERE c.subject_key = n.subject_key)
 ), logged AS (
   INSERT INTO personalization_segmentchange (site_id, segment_id, subject_key, entered, at, cause, event)
   SELECT {site}, d.s, c.subject_key, d.entered, {now}, 'set', ''

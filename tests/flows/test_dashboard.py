@@ -20,6 +20,7 @@ from consent.holding import export_requests
 from consent.models import ConsentEvent, ConsentState, Feeling, PrivacyRequest, Subject
 from consent.proofs import problems_of
 from consent.rights import said_in, settle
+from personalization.handles import outward
 from personalization.knowledge import behaviour_known, facts_known
 from personalization.lanes import catch_up
 from personalization.models import Event, Exposure, Profile, Segment, WebhookDelivery, WebhookEndpoint
@@ -29,6 +30,7 @@ from tests.builders import committing, the_site
 from tests.flows.front import Front
 
 pytestmark = pytest.mark.usefixtures("shop")
+LOYAL = outward("segment:loyal")
 
 
 def now(**later: float) -> dt.datetime:
@@ -277,14 +279,29 @@ class TestWhatIsKnown:
         ada.submit("items/", value="I ordered once", **dispute)
         assert ada.variant()[0] == "default"
         ada.submit("items/", value="I never ordered", **dispute)
+        ada.submit("items/", holder="profile", name="features.orders", wish="show")
+        assert ada.variant()[0] == "loyal"
+        ada.submit("items/", **dispute)  # with no more to say
+        assert ada.variant()[0] == "default"
         (asked,) = PrivacyRequest.objects.filter(subject_key=ada.subject)  # one, with what was said last
         assert said_in(asked) == "I never ordered"
         assert "I never ordered" in str(export_requests(ada.subject))
         settle(asked, answer="It is put right.", now=timezone.now())
+        asked.refresh_from_db()
+        assert asked.said_enc is None  # the proof that it was answered needs no words
         assert "It is put right." in ada.look()
         assert ada.variant()[0] == "default"
         ada.submit("items/", holder="profile", name="features.orders", wish="show")
         assert ada.variant()[0] == "loyal"
+
+    def test_what_may_not_be_used_for_pages_is_neither_counted_nor_deleted_with_a_fact(
+        self, ada: Person, write_key: str
+    ) -> None:
+        stamped = Event.objects.filter(subject_key=ada.subject, name="Order Completed").order_by("id")
+        Event.objects.filter(pk=stamped.first().pk).update(purposes=["analytics"])  # type: ignore[union-attr]
+        assert "worked out from 2 orders" in re.sub(r"\s+", " ", ada.look())
+        ada.submit("items/", holder="profile", name="features.revenue", wish="delete")
+        assert [one.purposes for one in stamped] == [["analytics"]]
 
     @pytest.mark.parametrize("name", ["kids", "events", "nonsense", "identity:1"])
     def test_what_one_can_correct_oneself_or_is_not_there_cannot_be_disputed(
@@ -299,6 +316,7 @@ class TestWhatIsKnown:
         [
             ("favourite_category", 3, {"Page Viewed", "identify"}, "worked out from 3 orders"),
             ("session_paths", 2, {"Order Completed", "identify"}, "worked out from 2 page views"),
+            ("session_depth", 2, {"Order Completed", "identify"}, "worked out from 2 page views"),
             ("device", 2, {"Order Completed", "Page Viewed", "identify"}, "noted beside 2 events"),
             ("sessions", 6, set(), "All of it is deleted: 6 events"),
         ],
@@ -336,7 +354,7 @@ class TestWhatIsKnown:
 class TestSegments:
     def test_leaving_one_is_followed_by_the_next_page_and_coming_back_as_well(self, ada: Person) -> None:
         assert "Because of: last order, orders" in ada.look()
-        wish = {"holder": "memberships", "name": "segment:loyal"}
+        wish = {"holder": "memberships", "name": LOYAL}
         answer = ada.submit("items/", wish="hide", **wish)
         assert "said=hidden&left=2#" in answer.headers["Location"]
         assert "You have left 2 groups." in ada.look(said="hidden", left="2")
@@ -348,7 +366,7 @@ class TestSegments:
         assert ada.variant() == ("loyal", "matched")
 
     def test_a_form_may_lead_back_to_where_it_stood_and_nowhere_else(self, ada: Person) -> None:
-        wish = {"holder": "memberships", "name": "segment:loyal", "wish": "hide"}
+        wish = {"holder": "memberships", "name": LOYAL, "wish": "hide"}
         here = ada.submit("items/", next="/privacy/why/?path=/", **wish)
         assert here.headers["Location"] == "/privacy/why/?path=/"
         for foreign in ("https://elsewhere.example/", "//elsewhere.example/"):
@@ -681,7 +699,7 @@ class TestThePage:
         ben = Person()
         ben.decide(personalization=True)
         ben.cookies.clear()
-        ben.submit("items/", holder="memberships", name="segment:loyal", wish="hide")
+        ben.submit("items/", holder="memberships", name=LOYAL, wish="hide")
         ben.submit("rights/", kind="reset")
         ben.submit("erase/", sure="yes")
         assert ada.variant() == ("loyal", "matched")

@@ -14,7 +14,7 @@ from consent import rights
 from consent.enforcement import enforce
 from consent.identities import owner_of
 from consent.models import AccessLog, ConsentEvent, ConsentState, PrivacyRequest, Subject
-from personalization.directory import handle_of
+from personalization.handles import handle_of
 from personalization.lanes import catch_up
 from personalization.models import Event, Profile
 from personalization.segments.refresh import refresh

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from personalization import plans
 from personalization.bundle import load_bundle
-from personalization.directory import handle_of
+from personalization.handles import handle_of
 from personalization.models import Segment
 from personalization.recipes import recipe
 from personalization.segments.directory import rebuild

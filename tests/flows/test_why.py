@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from personalization.directory import handle_of
 from personalization.exclusions import change
 from personalization.exposures import settle
+from personalization.handles import handle_of
 from personalization.models import Exposure, Profile
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed

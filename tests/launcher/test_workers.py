@@ -3,9 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-from celery.signals import worker_ready
 
-from config.celery import AT_ONCE, app
+from config.celery import AT_ONCE, app, begin_at_once
 
 
 @pytest.mark.parametrize("queue", app.conf.task_queues, ids=lambda queue: queue.name)
@@ -14,6 +13,6 @@ def test_a_worker_looks_at_what_waits_for_its_queue_at_once(
 ) -> None:
     hinted: list[str] = []
     monkeypatch.setattr("consent.hints.hint", hinted.append)
-    worker_ready.send(sender=SimpleNamespace(task_consumer=SimpleNamespace(queues=[queue])))
+    begin_at_once(sender=SimpleNamespace(task_consumer=SimpleNamespace(queues=[queue])))
     assert hinted == [AT_ONCE[queue.name]]  # type: ignore[attr-defined]
     assert app.amqp.router.route({}, hinted[0])["queue"].name == queue.name  # type: ignore[attr-defined]

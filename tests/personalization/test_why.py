@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from personalization.api.preview import preview
 from personalization.api.why import told
 from personalization.bundle import load_bundle
-from personalization.directory import handle_of
+from personalization.handles import handle_of
 from personalization.plan import REASONS
 from personalization.why import REASONS as SENTENCES
 from personalization.why import Words
@@ -257,7 +257,7 @@ def test_there_is_a_sentence_for_every_reason() -> None:
 
 
 def test_names_are_joined_as_people_say_them() -> None:
-    words = Words(lambda sentence: sentence, "en")
+    words = Words(lambda sentence: sentence, "en", handle_of)
     assert words.joined([]) == ""
     assert words.joined(["a", "b", "a", "c"]) == "a, b and c"
     assert words.joined(["a"], quoted=True) == "“a”"

@@ -175,7 +175,8 @@ class WishView(RightView):
         summary="Take one thing out of use, or back into it, correct it, delete it, say that it is wrong",
         examples=[
             OpenApiExample(
-                "Leave a segment", {"holder": "memberships", "name": "segment:hiker", "wish": "hide"}
+                "Leave a segment",
+                {"holder": "memberships", "name": "segment:9f86d081884c7d65", "wish": "hide"},
             )
         ],
     )
