@@ -8,6 +8,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from consent.audit import audit
 from consent.enforcement import LATE_AFTER, enforce, reconcile
@@ -63,6 +64,24 @@ def test_the_very_next_page_is_not_personal(ada: Front) -> None:
     before = Front().page()
     ada.decide(personalization=False)
     assert ada.page().content == before.content
+
+
+def test_who_derives_something_is_waited_for_first_and_what_all_share_is_taken_last(ada: Front) -> None:
+    """The order of locks: a fold that is under way has committed before anything that it writes is deleted."""
+    ada.decide(personalization=False)
+    with CaptureQueriesContext(connection) as ran:
+        work()
+    statements = [query["sql"] for query in ran.captured_queries]
+
+    def first(*parts: str) -> int:
+        return next(n for n, sql in enumerate(statements) if all(part in sql for part in parts))
+
+    waited = first('FROM "personalization_profile"', "FOR UPDATE")
+    assert first("consent_consentstate", "FOR UPDATE") < first("DELETE", "personalization_touched") < waited
+    own = ("exposure", "event", "segmentchange", "webhookdelivery", "triggerrun")
+    places = [n for n, sql in enumerate(statements) for name in own if f"personalization_{name}" in sql]
+    assert waited < min(places)
+    assert max(places) < first('UPDATE "personalization_segment"')
 
 
 def test_also_when_redis_was_emptied(ada: Front) -> None:

@@ -14,7 +14,7 @@ from personalization.api.preview import preview
 from personalization.api.why import told
 from personalization.bundle import load_bundle
 from personalization.handles import handle_of
-from personalization.plan import REASONS
+from personalization.plan import REASONS, SCORES
 from personalization.why import REASONS as SENTENCES
 from personalization.why import Words
 from tests.builders import NOW, committing
@@ -336,4 +336,8 @@ def test_no_key_no_rule_and_no_number_stands_in_the_words(asked: dict[str, Any])
         assert part["title"] not in keys
         assert len(part["lines"]) == 2
         assert (part["off"] is not None) == part["personal"]
+        for switch in part["switches"]:
+            assert set(SEGMENT_KEYS).isdisjoint(
+                {switch.get("segment"), switch.get("fact", "").removeprefix(SCORES)}
+            )
     assert answer["used"] <= ("personalization" in asked["consent"])
