@@ -10,12 +10,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
+from psycopg.errors import DeadlockDetected
 
 from cms.models import Site
 from consent import access_log
 from consent.hints import hint
+from personalization.directory import CompiledSegment, Directory
 from personalization.folding import ANNOUNCE_TASK, look_again, segment_ids
 from personalization.models import Profile, Segment, SegmentRun, Touched
 from personalization.segments.directory import directory_of
@@ -23,6 +25,7 @@ from personalization.segments.sets import Found, reconcile
 from personalization.segments.sizes import recount
 
 BATCH: Final = 2_000
+TRIES: Final = 3
 SILENT: Final = dt.timedelta(minutes=10)
 _LOCK: Final = 0x7E55E7A
 
@@ -113,19 +116,33 @@ def _as_a_set(run: SegmentRun, now: dt.datetime) -> dict[int, int] | None:
     """Decide what SQL can in one statement, and the rest by looking at everybody; return the sizes, if all are known."""
     site = run.site
     directory, ids = directory_of(site), segment_ids(site)
-    quiet = set(Segment.objects.filter(site=site, size__isnull=True).values_list("pk", flat=True))
-    with transaction.atomic():
-        found, left_over = reconcile(
-            site, directory, ids, told=[pk for pk in ids.values() if pk not in quiet], now=now
-        )
-        for pk, size in found.sizes.items():  # with the changes, so that none is announced by an older size
-            Segment.objects.filter(pk=pk, size__isnull=False).update(size=size)
+    found, left_over = _reconciled(site, directory, ids, now)
     everybody = Profile.objects.filter(site=site)
     all_in_sql = directory.behaviour_version <= _oldest_behaviour(site, directory.behaviour_version)
     apart = everybody.exclude(excluded=[]) if all_in_sql and not left_over else everybody
     _note(run, ids, found, done=run.total - apart.count())
     looked_at = [_look_at(run, batch, now) for batch in _batches(apart)]
     return None if looked_at else found.sizes
+
+
+def _reconciled(
+    site: Site, directory: Directory, ids: Mapping[str, int], now: dt.datetime, *, tries: int = TRIES
+) -> tuple[Found, list[CompiledSegment]]:
+    """Run the statement; once more where PostgreSQL ended it for a fold that it met the wrong way round."""
+    quiet = set(Segment.objects.filter(site=site, size__isnull=True).values_list("pk", flat=True))
+    told = [pk for pk in ids.values() if pk not in quiet]
+    try:
+        with transaction.atomic():
+            found, left_over = reconcile(site, directory, ids, told=told, now=now)
+            for pk, size in sorted(
+                found.sizes.items()
+            ):  # with the changes, so that none is announced by an older size
+                Segment.objects.filter(pk=pk, size__isnull=False).update(size=size)
+    except OperationalError as error:
+        if tries == 1 or not isinstance(error.__cause__, DeadlockDetected):
+            raise
+        return _reconciled(site, directory, ids, now, tries=tries - 1)
+    return found, left_over
 
 
 def _oldest_behaviour(site: Site, otherwise: int) -> int:

@@ -2,9 +2,12 @@
 
 import datetime as dt
 import uuid
+from typing import Any
 
 import pytest
 import time_machine
+from django.db import OperationalError
+from psycopg.errors import DeadlockDetected
 
 from consent.models import ConsentState, Subject
 from consent.tokens import make_token
@@ -12,7 +15,9 @@ from personalization import tasks
 from personalization.folding import touch
 from personalization.lanes import catch_up
 from personalization.models import Profile, Segment, SegmentChange, SegmentRun
+from personalization.segments import sets
 from personalization.segments.refresh import refresh, waiting
+from personalization.segments.sets import reconcile
 from personalization.segments.sizes import opens
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed
@@ -85,6 +90,39 @@ def test_only_touched_profiles_are_looked_at() -> None:
     assert members("parents") == set(people[1:])
     (change,) = SegmentChange.objects.filter(subject_key=people[0], segment__key="parents")
     assert (change.entered, change.cause) == (False, "event")
+
+
+def test_a_pass_that_was_ended_as_a_deadlock_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    people, ended = crowd(2, kids=1), list[int]()
+
+    def once(*asked: Any, **more: Any) -> Any:
+        if not ended:
+            ended.append(1)
+            raise OperationalError from DeadlockDetected()
+        return reconcile(*asked, **more)
+
+    monkeypatch.setattr("personalization.segments.refresh.reconcile", once)
+    run = look()
+    assert run is not None
+    assert (run.state, ended) == ("done", [1])
+    assert members("parents") == set(people)
+
+
+def test_who_was_changed_under_the_pass_is_left_to_the_next_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the pass read of them is old: a fold, or an erasure, has been there since."""
+    (one,) = crowd(1, kids=1)
+    look()
+    Profile.objects.filter(pk=one).update(traits={})
+    monkeypatch.setattr(
+        sets,
+        "_RECONCILE",
+        sets._RECONCILE.replace("p.version, p.segments AS", "p.version - 1 AS version, p.segments AS"),
+    )
+    look()
+    assert members("parents") == {one}
+    with committing():
+        assert catch_up(the_site(), now=dt.datetime.now(dt.UTC)) == 1
+    assert members("parents") == set()
 
 
 def test_whoever_was_touched_often_is_folded_once() -> None:
