@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from cms.admin.notes import when
+from cms.models import Site
 from consent import access_log, rights
 from consent.admin import QuietAdmin
 from consent.deadlines import clock
@@ -28,6 +29,7 @@ from consent.models import AccessLog, PrivacyRequest
 from consent.rights import OPEN, Kind, State
 from personalization.admin import privacy_desk
 from personalization.admin.clocks import clock_badge, pseudonym, state_badge
+from personalization.segments.directory import directory_of
 
 PROOFS: Final = {
     "": "not shown",
@@ -296,7 +298,11 @@ def _facts(row: PrivacyRequest) -> Iterator[tuple[str, str]]:
     yield "Received", f"{when(row.received_at)}, by {row.channel}"
     yield "Due", when(row.due_at)
     yield "Identity", PROOFS.get(row.verification, row.verification)
+    if "name" in row.details:
+        yield "About", _title(row)
     for name, value in row.details.items():
+        if name == "name":
+            continue
         yield name.replace("_", " ").capitalize(), _spelled(value)
     if row.parts:
         yield "Built", f"{row.parts_done} of {row.parts} parts"
@@ -306,6 +312,13 @@ def _facts(row: PrivacyRequest) -> Iterator[tuple[str, str]]:
         yield "Failed because of", row.error
     if row.answer:
         yield "The person is told", row.answer
+
+
+def _title(row: PrivacyRequest) -> str:
+    """Return what a fact that somebody says is wrong is called, and its name in rules."""
+    name = str(row.details["name"])
+    fact = directory_of(Site.objects.get(pk=row.site_id)).vocabulary.find(name)
+    return f"{fact.label} ({name})" if fact is not None and fact.label != name else name
 
 
 def _spelled(value: Any) -> str:

@@ -31,6 +31,7 @@ from consent.models import (
 )
 from consent.processing import records
 from consent.purposes import current_notice
+from consent.seal import new_key, seal
 from tests.admin.content import client_of
 
 pytestmark = pytest.mark.django_db
@@ -136,6 +137,26 @@ def test_only_what_can_be_done_is_offered(kind: str, state: str, steps: set[str]
     row.refresh_from_db()
     assert row.state == state
     assert not AccessLog.objects.exists()
+
+
+def test_who_may_answer_reads_what_would_be_right_and_that_is_on_record() -> None:
+    row = a_request(Kind.RECTIFY, State.WAITING, details={"name": "features.sessions"})
+    assert row.subject_key is not None
+    new_key(row.subject_key).save()
+    row.said_enc = seal(row.subject_key, b"I was here once")
+    row.save()
+    page = page_of(row).content.decode()
+    assert "I was here once" in page
+    assert "visits (features.sessions)" in page
+    (entry,) = AccessLog.objects.all()
+    assert (entry.kind, entry.subject_key, entry.place) == (
+        AccessLog.Kind.PROFILE_READ,
+        row.subject_key,
+        step_url(row, "x").removesuffix("step/x/") + "change/",
+    )
+    assert client_of(AUTHORS).get(entry.place).status_code == 403
+    client_of(PUBLISHERS).post(step_url(row, "settle"), {"sentence": "One visit it is."})
+    assert "I was here once" not in page_of(row).content.decode()
 
 
 @pytest.mark.parametrize("sentence", ["", "   ", "x" * 501])

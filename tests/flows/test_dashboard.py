@@ -681,7 +681,9 @@ class TestThePage:
         assert '<input type="hidden" name="lang" value="de">' in page
         answer = ada.submit("pause/", days="7", lang="de")
         assert "lang=de" in answer.headers["Location"]
-        assert "Pausiert bis" in ada.look(lang="de")
+        page = ada.look(lang="de")
+        assert "Pausiert bis" in page
+        assert ">Widersprechen</button>" in page
 
     def test_it_is_never_kept_by_anybody(self, ada: Person) -> None:
         answer = ada.get("/privacy/", headers={"X-Visitor": ada.token or ""})
