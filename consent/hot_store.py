@@ -1,7 +1,7 @@
 """Redis for the hot path: short timeouts, a breaker, and entries that only a newer version replaces.
 
 An entry is `VERSION:payload`. `put` keeps what is there when that has a higher version (one Lua script), so that a
-slow reader of an old state never overwrites a change. When Redis fails it is left alone for a moment, so that one
+slow reader of an old state never overwrites a change; `bar` does the same where nothing is left to be written. When Redis fails it is left alone for a moment, so that one
 request pays for one timeout and not for three; after three failures in a row for five seconds. Meanwhile every call
 raises `Unavailable` at once.
 """
@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 PAUSE_SECONDS = 0.2
+LAST_VERSION = 2**53 - 1  # the highest that a script can compare exactly
 _PUT = """
 local old = redis.call('GET', KEYS[1])
 if old and tonumber(string.match(old, '^%d+')) > tonumber(ARGV[1]) then return 0 end
@@ -78,6 +79,10 @@ class HotStore:
         """Write an entry unless a newer one is there; return whether it was written."""
         arguments: list[bytes | int | str | float] = [version, payload, int(ttl_seconds * 1000)]
         return bool(self._guarded(lambda: self._put(keys=[key], args=arguments)))
+
+    def bar(self, key: str, *, ttl_seconds: float) -> None:
+        """Leave an empty entry that nothing replaces for so long: whoever read an old state keeps it to themselves."""
+        self._guarded(lambda: self._client.set(key, f"{LAST_VERSION}:", px=int(ttl_seconds * 1000)))
 
     def grow(self, numbers: Mapping[str, int], *, ttl_seconds: float) -> None:
         """Set several entries to numbers, each unless a higher one is there."""

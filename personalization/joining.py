@@ -22,6 +22,7 @@ from personalization.fold import Features, combined, cuts_off, fold
 from personalization.history import everything_until, unfolded
 from personalization.models import Event, Profile, Segment, Touched
 from personalization.profiles import (
+    BARRED_SECONDS,
     features_of,
     fold_in,
     set_features,
@@ -136,8 +137,8 @@ def join_copies(source: uuid.UUID, target: uuid.UUID) -> int:
 
     def forget() -> None:
         try:
+            hot_store().bar(snapshot_key(source), ttl_seconds=BARRED_SECONDS)
             hot_store().delete(
-                snapshot_key(source),
                 snapshot_key(target),
                 touched_key(source),
                 pace_key(source),

@@ -28,6 +28,7 @@ from personalization.models import (
     Trait,
 )
 from personalization.profiles import (
+    bar_snapshot,
     facts_of,
     forget_computed,
     forget_snapshot,
@@ -178,16 +179,24 @@ def erase_touched(subject: uuid.UUID, purposes: Collection[str]) -> int:
 
 def export_snapshot(subject: uuid.UUID) -> dict[str, Any]:
     entry = hot_store().read([snapshot_key(subject)])[0]
-    return {"cached": entry is not None}
+    return {"cached": bool(entry)}
 
 
 def erase_snapshot(subject: uuid.UUID, purposes: Collection[str]) -> int:
     """Delete the copy in Redis; raises when Redis cannot be reached, so that it is tried again.
 
-    Until the erasure is committed a page may still read what it erases and copy it anew: so once more, afterwards.
+    Until the erasure is committed a page or a fold may still read what it erases and copy it anew: so once more, afterwards,
+    and where no profile is left no copy is taken for a moment; that of one that is left is soon replaced by its next version.
     """
-    transaction.on_commit(lambda: forget_snapshot(subject))
+    transaction.on_commit(lambda: _drop_copy(subject))
     return hot_store().delete(snapshot_key(subject), touched_key(subject))
+
+
+def _drop_copy(subject: uuid.UUID) -> None:
+    if Profile.objects.filter(pk=subject).exists():
+        forget_snapshot(subject)
+    else:
+        bar_snapshot(subject)
 
 
 def _profiles_for(purpose: str) -> "QuerySet[Any, uuid.UUID]":

@@ -29,6 +29,7 @@ from personalization.visitor import EMPTY, NOTHING_DONE, Snapshot, encode
 
 log = logging.getLogger(__name__)
 SNAPSHOT_SECONDS = 24 * 3600.0
+BARRED_SECONDS = 15.0  # longer than from reading a profile to writing its copy
 MAX_REVENUE = Decimal(10) ** 12 - 1  # what the column holds; a made-up order must not make the next one fail
 
 
@@ -243,6 +244,15 @@ def forget_snapshot(subject_id: uuid.UUID) -> bool:
     """Delete the copy of a profile; return whether Redis could be told."""
     try:
         hot_store().delete(snapshot_key(subject_id))
+    except Unavailable:
+        return False
+    return True
+
+
+def bar_snapshot(subject_id: uuid.UUID) -> bool:
+    """Delete the copy of a profile, and keep out for a moment whoever read what is erased and has not written it yet."""
+    try:
+        hot_store().bar(snapshot_key(subject_id), ttl_seconds=BARRED_SECONDS)
     except Unavailable:
         return False
     return True

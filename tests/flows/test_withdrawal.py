@@ -20,7 +20,7 @@ from consent.purposes import forget_closing
 from consent.state import gates_key
 from personalization.lanes import catch_up
 from personalization.models import Event, Membership, Profile, Segment
-from personalization.profiles import snapshot_key
+from personalization.profiles import publish_snapshots, snapshot_key
 from personalization.segments.refresh import refresh
 from tests.builders import committing, the_site
 from tests.flows.front import Front, agreed
@@ -82,6 +82,17 @@ def test_who_derives_something_is_waited_for_first_and_what_all_share_is_taken_l
     places = [n for n, sql in enumerate(statements) for name in own if f"personalization_{name}" in sql]
     assert waited < min(places)
     assert max(places) < first('UPDATE "personalization_segment"')
+
+
+def test_who_read_a_profile_before_it_was_erased_writes_no_copy_afterwards(ada: Front) -> None:
+    """A fold publishes after its commit, when an erasure may have been through: its copy must not stay for a day."""
+    read = list(Profile.objects.filter(pk=ada.visitor))
+    ada.decide(personalization=False)
+    work()
+    assert not Profile.objects.filter(pk=ada.visitor).exists()
+    publish_snapshots(read)
+    assert not hot_store().read([snapshot_key(uuid.UUID(str(ada.visitor)))])[0]
+    assert not kept(ada)["snapshot"]
 
 
 def test_also_when_redis_was_emptied(ada: Front) -> None:
