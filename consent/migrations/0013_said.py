@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='privacyrequest',
             name='said_enc',
-            field=models.BinaryField(help_text="What would be right, in the person's words, encrypted with their own key.", null=True),
+            field=models.BinaryField(help_text="What would be right, in the person's words, encrypted with their own key, until it is answered.", null=True),
         ),
     ]
