@@ -35,4 +35,5 @@ def begin_at_once(sender: Any, **_: Any) -> None:
     from consent.hints import hint
 
     for queue in sender.task_consumer.queues:
-        hint(AT_ONCE[queue.name])
+        if queue.name in AT_ONCE:  # an operator's own queues have their own business
+            hint(AT_ONCE[queue.name])

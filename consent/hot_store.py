@@ -1,9 +1,9 @@
 """Redis for the hot path: short timeouts, a breaker, and entries that only a newer version replaces.
 
 An entry is `VERSION:payload`. `put` keeps what is there when that has a higher version (one Lua script), so that a
-slow reader of an old state never overwrites a change; `bar` does the same where nothing is left to be written. When Redis fails it is left alone for a moment, so that one
-request pays for one timeout and not for three; after three failures in a row for five seconds. Meanwhile every call
-raises `Unavailable` at once.
+slow reader of an old state never overwrites a change; `bar` does the same where nothing is left to be written. When
+Redis fails it is left alone for a moment, so that one request pays for one timeout and not for three; after three
+failures in a row for five seconds. Meanwhile every call raises `Unavailable` at once.
 """
 
 import threading
