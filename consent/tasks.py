@@ -1,35 +1,15 @@
-"""What the worker does for `consent`."""
+"""What the worker does for `consent`. Copies and the sweep take one thread each at most: the others are left to erasures."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
 
 from celery import shared_task
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from consent import access_log, audit, checkpoints, enforcement, rights, wishes, withdrawals
+from consent.locks import COPIES, FLAGS, alone
 
 log = logging.getLogger(__name__)
-
-
-_COPIES: Final = 7_305_001  # the numbers of two locks
-_FLAGS: Final = 7_305_002
-
-
-@contextmanager
-def _alone(number: int) -> Iterator[bool]:
-    """Say whether this is the only run of its kind, so that what takes long never holds every thread that erases."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
-        mine = bool(cursor.fetchone()[0])
-        try:
-            yield mine
-        finally:
-            if mine:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
 
 
 @shared_task
@@ -41,7 +21,7 @@ def enforce() -> int:
 @shared_task
 def answer_requests() -> int:
     """Build the exports and carry out the erasures that people asked for, one after the other."""
-    with _alone(_COPIES) as mine:
+    with alone(COPIES) as mine:
         return rights.answer(now=timezone.now()) if mine else 0
 
 
@@ -54,7 +34,7 @@ def shorten_memories() -> int:
 @shared_task
 def audit_flags() -> int:
     """Find consent that was changed in any other way than by a decision, and enforce it."""
-    with _alone(_FLAGS) as mine:
+    with alone(FLAGS) as mine:
         return enforcement.reconcile(now=timezone.now()) if mine else 0
 
 

@@ -11,7 +11,7 @@ import logging
 import random
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -24,6 +24,7 @@ from personalization.dead_letters import bury
 from personalization.folding import BATCH, bring_up
 from personalization.models import Profile, SegmentChange, Touched
 from personalization.segments.directory import directory_of
+from personalization.statements import rows_of
 
 log = logging.getLogger(__name__)
 WORK: Final = "fold"
@@ -59,7 +60,7 @@ def catch_up(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
     claimed: list[tuple[int, uuid.UUID]] = []
     try:
         with transaction.atomic():
-            claimed = _rows(_CLAIM, {"site": site.pk, "now": now, "limit": limit, "most": MOST_CLAIMS})
+            claimed = rows_of(_CLAIM, {"site": site.pk, "now": now, "limit": limit, "most": MOST_CLAIMS})
             batch = (
                 bring_up(site, {subject for _, subject in claimed}, cause=Cause.EVENT, now=now)
                 if claimed
@@ -75,13 +76,6 @@ def catch_up(site: Site, *, now: dt.datetime, limit: int = BATCH) -> int:
         if batch is not None:
             batch.publish()
     return len(claimed)
-
-
-def _rows(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        rows: list[Any] = cursor.fetchall()
-        return rows
 
 
 def _alone(site: Site, subject: uuid.UUID, now: dt.datetime) -> None:
@@ -159,7 +153,7 @@ def _look(site: Site, statement: str, values: Sequence[Any], cause: str, now: dt
     subjects: list[uuid.UUID] = []
     try:
         with transaction.atomic():
-            subjects = [row[0] for row in _rows(statement, values)]
+            subjects = [row[0] for row in rows_of(statement, values)]
             batch = bring_up(site, subjects, cause=cause, now=now) if subjects else None
     except _AWAY:
         raise

@@ -6,7 +6,7 @@ stamp goes, and so does one that needed a purpose in addition which has run out;
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from personalization.history import PURPOSE, unfolded
 from personalization.models import Event, EventSeen, EventType, Exposure, Profile, SegmentChange
 from personalization.profiles import lock, set_features
 from personalization.sales import count_sales
+from personalization.statements import rows_of
 
 SEEN_DAYS: Final = 30  # a message is known again for so long
 BATCH: Final = 5_000
@@ -101,12 +102,12 @@ WHERE e.subject_key = s AND e.id = i AND e.happened_at = h
 
 def _expire_purpose(site: Site, purpose: str, before: dt.datetime, now: dt.datetime) -> int:
     deleted = 0
-    while old := _rows(_OLD, {"site": site.pk, "before": before, "purpose": purpose, "batch": BATCH}):
+    while old := rows_of(_OLD, {"site": site.pk, "before": before, "purpose": purpose, "batch": BATCH}):
         subjects, ids, moments = (list(column) for column in zip(*old, strict=True))
         values = {"purpose": purpose, "subjects": subjects, "ids": ids, "moments": moments}
         with transaction.atomic():
             lock(subjects)
-            rows = _rows(_UNSTAMP, values)
+            rows = rows_of(_UNSTAMP, values)
             if gone := [row[:3] for row in rows if row[3]]:
                 with connection.cursor() as cursor:
                     cursor.execute(_DELETE, [list(column) for column in zip(*gone, strict=True)])
@@ -116,14 +117,10 @@ def _expire_purpose(site: Site, purpose: str, before: dt.datetime, now: dt.datet
     return deleted
 
 
-def _rows(statement: str, values: Mapping[str, Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        rows: list[Any] = cursor.fetchall()
-        return rows
-
-
-_OF_NAME = "SELECT DISTINCT subject_key FROM personalization_event WHERE site_id = %(site)s AND name = %(name)s AND happened_at < %(before)s"
+_OF_NAME = """
+SELECT DISTINCT subject_key FROM personalization_event
+WHERE site_id = %(site)s AND name = %(name)s AND happened_at < %(before)s
+"""
 _EXPIRE_NAME = """
 DELETE FROM personalization_event
 WHERE site_id = %(site)s AND name = %(name)s AND happened_at < %(before)s AND subject_key = ANY(%(subjects)s::uuid[])
@@ -134,9 +131,9 @@ RETURNING subject_key
 def _expire_name(site: Site, name: str, before: dt.datetime, now: dt.datetime) -> int:
     values = {"site": site.pk, "name": name, "before": before}
     with transaction.atomic():
-        subjects = [row[0] for row in _rows(_OF_NAME, values)]
+        subjects = [row[0] for row in rows_of(_OF_NAME, values)]
         lock(subjects)
-        rows = _rows(_EXPIRE_NAME, values | {"subjects": subjects})
+        rows = rows_of(_EXPIRE_NAME, values | {"subjects": subjects})
         work_out_again({row[0] for row in rows}, site, now)
     return len(rows)
 

@@ -10,13 +10,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.db.models import QuerySet
 from psycopg.errors import DeadlockDetected
 
 from cms.models import Site
 from consent import access_log
 from consent.hints import hint
+from consent.locks import SEGMENTS, alone
 from personalization.directory import CompiledSegment, Directory
 from personalization.folding import ANNOUNCE_TASK, look_again, segment_ids
 from personalization.models import Profile, Segment, SegmentRun, Touched
@@ -27,20 +28,13 @@ from personalization.segments.sizes import recount
 BATCH: Final = 2_000
 TRIES: Final = 3
 SILENT: Final = dt.timedelta(minutes=10)
-_LOCK: Final = 0x7E55E7A
 
 
 def refresh(site: Site, *, now: dt.datetime) -> SegmentRun | None:
     """Bring the stored memberships of everybody up to date; None when another process is at it."""
     release_stuck(site, now=now)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, site.pk])
-        if not cursor.fetchone()[0]:
-            return None
-        try:
-            return _run(site, now)
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, site.pk])
+    with alone(SEGMENTS, site.pk) as mine:
+        return _run(site, now) if mine else None
 
 
 def refresh_changed(site: Site, *, now: dt.datetime) -> SegmentRun | None:

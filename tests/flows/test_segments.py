@@ -2,12 +2,13 @@
 
 import datetime as dt
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 import time_machine
-from django.db import OperationalError
-from psycopg.errors import DeadlockDetected
+from django.db import connection
 
 from consent.models import ConsentState, Subject
 from consent.tokens import make_token
@@ -92,13 +93,28 @@ def test_only_touched_profiles_are_looked_at() -> None:
     assert (change.entered, change.cause) == (False, "event")
 
 
+def meet_the_wrong_way_round() -> None:
+    """Let PostgreSQL end what runs here as a deadlock with another connection."""
+    known = connection.get_connection_params()
+    address = {
+        name: known[name] for name in ("dbname", "user", "host", "port", "password") if known.get(name)
+    }
+    with psycopg.connect(**address) as other, connection.cursor() as mine, ThreadPoolExecutor(1) as pool:
+        other.execute("SET deadlock_timeout = '1min'")  # so that this one is ended
+        other.execute("SELECT pg_advisory_xact_lock(7, 2)")
+        mine.execute("SET LOCAL deadlock_timeout = '1s'")
+        mine.execute("SELECT pg_advisory_xact_lock(7, 1)")
+        pool.submit(other.execute, "SELECT pg_advisory_xact_lock(7, 1)")
+        mine.execute("SELECT pg_advisory_xact_lock(7, 2)")
+
+
 def test_a_pass_that_was_ended_as_a_deadlock_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     people, ended = crowd(2, kids=1), list[int]()
 
     def once(*asked: Any, **more: Any) -> Any:
         if not ended:
             ended.append(1)
-            raise OperationalError from DeadlockDetected()
+            meet_the_wrong_way_round()
         return reconcile(*asked, **more)
 
     monkeypatch.setattr("personalization.segments.refresh.reconcile", once)

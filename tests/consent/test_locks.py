@@ -1,0 +1,48 @@
+"""What takes long is done once at a time: a second connection that is at it keeps a worker's thread free."""
+
+import datetime as dt
+
+import psycopg
+import pytest
+from django.db import connection
+
+from consent import rights, tasks
+from consent.locks import COPIES, FLAGS, alone
+from consent.models import PrivacyRequest, Subject
+from consent.seal import new_key
+
+pytestmark = pytest.mark.django_db
+
+
+def elsewhere() -> "psycopg.Connection[tuple[object, ...]]":
+    """Return another connection to the same database."""
+    known = connection.get_connection_params()
+    address = {
+        name: known[name] for name in ("dbname", "user", "host", "port", "password") if known.get(name)
+    }
+    return psycopg.connect(**address, autocommit=True)
+
+
+@pytest.mark.parametrize("what", [COPIES, FLAGS])
+def test_only_one_is_at_it_and_the_next_may_when_it_is_done_or_dead(what: int) -> None:
+    with elsewhere() as other:
+        other.execute("SELECT pg_advisory_lock(%s, 0)", [what])
+        with alone(what) as mine:
+            assert not mine
+    with alone(what) as mine:  # the other connection has ended
+        assert mine
+    with elsewhere() as other:
+        assert other.execute("SELECT pg_try_advisory_lock(%s, 0)", [what]).fetchone() == (True,)
+
+
+def test_a_copy_waits_for_the_one_that_is_being_made() -> None:
+    now = dt.datetime.now(dt.UTC)
+    person = Subject.objects.create(created_at=now)
+    new_key(person.pk).save()
+    rights.ask("export", person.pk, channel="dashboard", verification="token", now=now)
+    with elsewhere() as other:
+        other.execute("SELECT pg_advisory_lock(%s, 0)", [COPIES])
+        assert tasks.answer_requests() == 0
+        assert PrivacyRequest.objects.get().state == "waiting"
+    assert tasks.answer_requests() == 1
+    assert PrivacyRequest.objects.get().state == "ready"
