@@ -1,6 +1,9 @@
 """What takes long is done once at a time: a second connection that is at it keeps a worker's thread free."""
 
 import datetime as dt
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -14,13 +17,25 @@ from consent.seal import new_key
 pytestmark = pytest.mark.django_db
 
 
-def elsewhere() -> "psycopg.Connection[tuple[object, ...]]":
-    """Return another connection to the same database."""
+@contextmanager
+def elsewhere() -> "Iterator[psycopg.Connection[tuple[object, ...]]]":
+    """Give another connection to the same database; afterwards it has ended, and PostgreSQL has noticed."""
     known = connection.get_connection_params()
     address = {
         name: known[name] for name in ("dbname", "user", "host", "port", "password") if known.get(name)
     }
-    return psycopg.connect(**address, autocommit=True)
+    with psycopg.connect(**address, autocommit=True) as other:
+        pid = other.info.backend_pid
+        yield other
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_stat_clear_snapshot(), count(*) FROM pg_stat_activity WHERE pid = %s", [pid]
+            )
+            if cursor.fetchone()[1] == 0:
+                return
+        time.sleep(0.01)
+    raise AssertionError("The other connection did not end.")
 
 
 @pytest.mark.parametrize("what", [COPIES, FLAGS])
