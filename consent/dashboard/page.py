@@ -138,7 +138,8 @@ def _of_person(row: ConsentState, titles: Mapping[str, str], now: dt.datetime) -
     items = [(one.name, item) for one in holders() if one.known for item in one.known(row.pk, now)]
     decisions = decisions_of(row, titles, now=now)
     paused = row.paused_until if row.paused_until and row.paused_until > now else None
-    requests = [_request(one, now) for one in rights.requests_of(row.pk)]
+    called = {item.name: item.title for _name, item in items}
+    requests = [_request(one, called, now) for one in rights.requests_of(row.pk)]
     return {
         "facts": _by_source(_about(items, About.FACT, titles)),
         "segments": _about(items, About.SEGMENT, titles),
@@ -252,12 +253,14 @@ def _forgotten(row: PrivacyRequest) -> str:
     return _("Deleted: %(things)s.") % {"things": ", ".join(units) or _("nothing")}
 
 
-def _request(row: PrivacyRequest, now: dt.datetime) -> dict[str, Any]:
+def _request(row: PrivacyRequest, called: Mapping[str, str], now: dt.datetime) -> dict[str, Any]:
+    """Return what somebody asked for; `called` is what the things that are known of them are called."""
     state, kind = rights.State, rights.Kind
     return {
         "id": row.pk,
         "kind": row.kind,
         "title": _(row.get_kind_display()),
+        "about": called.get(row.details.get("name", ""), ""),
         "state": row.state,
         "state_title": _(row.get_state_display()),
         "received_at": row.received_at,

@@ -286,6 +286,7 @@ class TestWhatIsKnown:
         (asked,) = PrivacyRequest.objects.filter(subject_key=ada.subject)  # one, with what was said last
         assert said_in(asked) == "I never ordered"
         assert "I never ordered" in str(export_requests(ada.subject))
+        assert "<h4>Rectification: orders</h4>" in ada.look()
         settle(asked, answer="It is put right.", now=timezone.now())
         asked.refresh_from_db()
         assert asked.said_enc is None  # the proof that it was answered needs no words
